@@ -1,0 +1,230 @@
+"""Every write to the queues, each one script call and so all or nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import redis
+
+from runqy_notebook.broker import scripts
+from runqy_notebook.broker.guard import explained
+from runqy_notebook.errors import RunqyError, TaskConflictError
+from runqy_notebook.wire.documented import Task, read_task
+from runqy_notebook.wire.layout import DOCUMENTED, Layout, to_bytes, to_text
+from runqy_notebook.wire.outcomes import Archived, Completed, Outcome, Released, Retried
+
+CRASH_LIMIT = 3
+"""A task that was lost with its worker so many times is archived."""
+
+
+class WrongTypeError(RunqyError):
+    """Somebody else's key stands where a queue or a task belongs."""
+
+    def __init__(self, key: str, found: str, wanted: str) -> None:
+        self.key, self.found, self.wanted = key, found, wanted
+        super().__init__(
+            f"The key {key!r} holds a {found}, not a {wanted}: nothing can be queued there until "
+            "it is renamed or deleted (RENAME, DEL)."
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Retention:
+    """How long finished tasks are kept (seconds) and how many of them per queue."""
+
+    completed_ttl: float
+    completed_cap: int
+    archived_ttl: float
+    archived_cap: int
+
+
+@dataclass(frozen=True, slots=True)
+class Exchange:
+    """A slot's next call: outcomes to write down, then tasks to claim. After a lost reply the very
+    same exchange is made again; its nonce keeps it from counting twice."""
+
+    slot: str
+    nonce: str
+    outcomes: tuple[Outcome, ...]
+    queues: tuple[str, ...]  # to claim from, most urgent first
+    want: int
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """The answer to an exchange: a word per outcome (OK, FENCED, GONE), the tasks claimed, and
+    the queues passed over because a key of theirs has the wrong type."""
+
+    answers: list[str]
+    tasks: list[Task]
+    unsound: list[WrongTypeError]
+
+
+@dataclass(frozen=True, slots=True)
+class SweepEvent:
+    """What a sweep did to a task: suspect, redelivered, crashed or orphan."""
+
+    kind: str
+    task_id: str
+    queue: str
+
+
+class Broker:
+    """The write side of one Redis. Threads may share it.
+
+    Every method raises ConnectionFailedError where Redis cannot be reached or refuses.
+    """
+
+    def __init__(
+        self, client: redis.Redis, where: str, retention: Retention, layout: Layout = DOCUMENTED
+    ) -> None:
+        self.client = client
+        self.where = where  # for error messages
+        self.retention = retention
+        self.layout = layout
+
+    def enqueue(
+        self,
+        queue: str,
+        entries: Sequence[tuple[str, bytes]],
+        fields: Mapping[str, str],
+        *,
+        unique_age: float | None = None,
+        due: str = "0",
+    ) -> set[int]:
+        """Writes tasks of one queue, `entries` being (id, payload JSON); all or none of them.
+
+        `unique_age`: keep an existing task of that id while it is unfinished or younger than so
+        many seconds. `due`: unix seconds, or "+seconds". Gives the positions of the tasks that
+        existed already. Raises TaskConflictError, WrongTypeError.
+        """
+        shared = {**fields, "queue": queue}
+        answer = self._call(
+            scripts.ENQUEUE,
+            [self.layout.queue(queue).base, self.layout.queues],
+            [
+                self.layout.tasks,
+                self.layout.results,
+                queue,
+                "0" if unique_age is None else "1",
+                unique_age or 0,
+                due,
+                len(shared),
+                *(text for pair in shared.items() for text in pair),
+                *(part for task_id, payload in entries for part in (to_bytes(task_id), payload)),
+            ],
+        )
+        word, *rest = answer
+        if word == b"CONFLICT":
+            raise TaskConflictError(to_text(rest[0]), to_text(rest[1]))
+        if word == b"WRONGTYPE":
+            raise WrongTypeError(*map(to_text, rest))
+        return set(map(int, rest))
+
+    def settle(self, exchange: Exchange, *, lease: float, again: bool = False) -> Settled:
+        """Writes down outcomes and claims what comes next, in one round trip."""
+        queues = list(dict.fromkeys([*exchange.queues, *(o.task.queue for o in exchange.outcomes)]))
+        number = {queue: n for n, queue in enumerate(queues, 1)}
+        answers, rows, unsound = self._call(
+            scripts.SETTLE,
+            [
+                f"{self.layout.ours}reply:{exchange.slot}",
+                self.layout.ours + "waiting",
+                self.layout.ours + "trimmed",
+                *(self.layout.queue(queue).base for queue in queues),
+            ],
+            [
+                self.layout.tasks,
+                self.layout.results,
+                exchange.nonce,
+                int(again),
+                exchange.want,
+                lease,
+                len(exchange.queues),
+                self.retention.completed_ttl,
+                self.retention.completed_cap,
+                self.retention.archived_ttl,
+                self.retention.archived_cap,
+                *(part for o in exchange.outcomes for part in _row(number[o.task.queue], o)),
+            ],
+        )
+        return Settled(
+            [word.decode() for word in answers],
+            [self._task(*row) for row in rows],
+            [WrongTypeError(*map(to_text, row)) for row in unsound],
+        )
+
+    def renew(self, tasks: Sequence[Task], *, lease: float) -> list[str]:
+        """Prolongs leases; a word per task: HELD, LOST or CANCELLED."""
+        queues = list(dict.fromkeys(task.queue for task in tasks))
+        number = {queue: n for n, queue in enumerate(queues, 1)}
+        answers = self._call(
+            scripts.RENEW,
+            [self.layout.queue(queue).base for queue in queues],
+            [
+                self.layout.tasks,
+                lease,
+                *(
+                    part
+                    for task in tasks
+                    for part in (number[task.queue], to_bytes(task.id), task.token)
+                ),
+            ],
+        )
+        return [word.decode() for word in answers]
+
+    def sweep(self, queues: Iterable[str], *, second_look: float) -> list[SweepEvent]:
+        """One housekeeping round over these queues; repeats at once while more is due."""
+        bases = [self.layout.queue(queue).base for queue in queues]
+        ours = self.layout.ours
+        events: list[SweepEvent] = []
+        for _ in range(20):
+            more, found = self._call(
+                scripts.SWEEP,
+                [ours + "swept", ours + "waiting", ours + "suspects", ours + "trimmed", *bases],
+                [
+                    self.layout.tasks,
+                    self.retention.archived_ttl,
+                    self.retention.archived_cap,
+                    CRASH_LIMIT,
+                    second_look,
+                ],
+            )
+            for kind, task_id, base in found:
+                queue = self.layout.queue_of_base(to_text(base))
+                events.append(SweepEvent(to_text(kind), to_text(task_id), queue))
+            if not more:
+                break
+        return events
+
+    def serve(self, queues: Sequence[str]) -> None:
+        """Makes these queues known to everybody who lists queues."""
+        if queues:
+            with explained(self.where):
+                self.client.sadd(self.layout.queues, *queues)
+
+    def _call(self, script: scripts.Script, keys: Sequence[object], args: Sequence[object]) -> Any:
+        with explained(self.where):
+            return script(self.client, keys, args)
+
+    def _task(
+        self, base: bytes, task_id: bytes, token: bytes, values: Sequence[bytes | None]
+    ) -> Task:
+        return read_task(self.layout.queue_of_base(to_text(base)), task_id, token, values)
+
+
+def _row(number: int, outcome: Outcome) -> tuple[object, ...]:
+    """The seven arguments by which the settle script knows an outcome."""
+    task = outcome.task
+    head = (number, to_bytes(task.id), task.token)
+    match outcome:
+        case Completed(result=result, result_ttl=ttl):
+            return (*head, "complete", result, ttl, 0)
+        case Retried(error=error, delay=delay):
+            return (*head, "retry", to_bytes(error), task.retry + 1, delay)
+        case Archived(error=error):
+            return (*head, "archive", to_bytes(error), 0, 0)
+        case Released():
+            return (*head, "release", b"", 0, 0)

@@ -1,0 +1,183 @@
+"""Every error that a person may see, each one sentence: what happened, to what, what to do.
+
+RunqyError
+├── SettingsError            a setting that cannot be used
+├── ConnectionFailedError    Redis did not let us in, or went away
+├── EmbeddedServerError      no server could be started here
+├── QueueNameError           a queue name outside the wire format
+├── UnknownQueueError        nobody has used this queue
+├── UnknownTaskError         no task of this id
+├── TaskConflictError        the id belongs to an unfinished task
+├── PayloadError             a payload that is not a JSON object
+├── HandlerError             a function that cannot be a handler, or none to run
+├── LoadError                the @load function raised; the worker did not start
+├── TaskFailedError          the awaited task was archived
+├── WaitTimeoutError         the awaited task is not done yet
+├── ResultNotStoredError     the task is done, its result was neither stored nor seen
+└── UsageError               a magic was typed wrongly
+
+In a cell a RunqyError is one line (IPython asks `_render_traceback_`); in plain Python it is
+an exception like any other.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+def one_line(text: object, limit: int = 300) -> str:
+    """`text` on one line, control characters dropped, cut at `limit` characters."""
+    flat = " ".join(str(text).split())
+    flat = "".join(char for char in flat if char.isprintable())
+    return flat if len(flat) <= limit else flat[: limit - 1] + "…"
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """`" Did you mean 'x'?"` for the known word nearest to `word`, or nothing."""
+    near = difflib.get_close_matches(word, list(known), n=1, cutoff=0.6)
+    return f" Did you mean {near[0]!r}?" if near else ""
+
+
+class RunqyError(Exception):
+    """The base of all errors of this package."""
+
+    def _render_traceback_(self) -> list[str]:
+        return [f"{type(self).__name__}: {self}"]
+
+
+class SettingsError(RunqyError):
+    """A setting has a name or a value that cannot be used."""
+
+    def __init__(self, problem: str) -> None:
+        self.problem = problem
+        super().__init__(problem)
+
+
+class ConnectionFailedError(RunqyError):
+    """Redis refused us, or went away; `cause` says why and `remedy` what to do."""
+
+    def __init__(self, where: str, cause: str, remedy: str) -> None:
+        self.where, self.cause, self.remedy = where, cause, remedy
+        super().__init__(f"{where}: {cause}. {remedy}")
+
+
+class EmbeddedServerError(RunqyError):
+    """No embedded server could be started or reached."""
+
+    def __init__(self, cause: str, remedy: str) -> None:
+        self.cause, self.remedy = cause, remedy
+        super().__init__(f"No embedded server: {cause}. {remedy}")
+
+
+class QueueNameError(RunqyError):
+    """A queue name that other workers could not read."""
+
+    def __init__(self, name: object, problem: str) -> None:
+        self.name, self.problem = name, problem
+        super().__init__(f"{one_line(repr(name), 80)} is not a queue name: {problem}.")
+
+
+class UnknownQueueError(RunqyError):
+    """A queue that nobody enqueued to and nobody serves."""
+
+    def __init__(self, name: str, known: Iterable[str]) -> None:
+        self.name, self.known = name, sorted(known)
+        listed = ", ".join(self.known[:20]) or "none yet"
+        hint = did_you_mean(name, self.known)
+        super().__init__(f"No queue {name!r} in this Redis. Known queues: {listed}.{hint}")
+
+
+class UnknownTaskError(RunqyError):
+    """A task id that Redis does not hold (any more)."""
+
+    def __init__(self, task_id: str) -> None:
+        self.task_id = task_id
+        super().__init__(
+            f"No task {one_line(task_id, 80)!r} in this Redis: never enqueued here, deleted, "
+            "or finished so long ago that its record has expired."
+        )
+
+
+class TaskConflictError(RunqyError):
+    """The id given for a new task belongs to a task that is not finished."""
+
+    def __init__(self, task_id: str, state: str) -> None:
+        self.task_id, self.state = task_id, state
+        super().__init__(
+            f"Task {one_line(task_id, 80)!r} already exists and is {state}. Wait for it, delete "
+            "it, or give another id; unique=True gives you the existing task back instead."
+        )
+
+
+class PayloadError(RunqyError):
+    """A payload that cannot travel as a JSON object; `path` is where it broke."""
+
+    def __init__(self, path: str, problem: str) -> None:
+        self.path, self.problem = path, problem
+        super().__init__(f"{path}: {problem}.")
+
+
+class HandlerError(RunqyError):
+    """A function that cannot serve as a handler, or no handler where one is needed."""
+
+    def __init__(self, problem: str) -> None:
+        self.problem = problem
+        super().__init__(problem)
+
+
+class _WithUserTraceback(RunqyError):
+    """An error caused by the user's own code, whose traceback is shown in full."""
+
+    traceback_text: str = ""
+
+    def _render_traceback_(self) -> list[str]:
+        return [*self.traceback_text.rstrip().splitlines(), *super()._render_traceback_()]
+
+
+class LoadError(_WithUserTraceback):
+    """The @load function raised, so the worker did not start."""
+
+    def __init__(self, loader: str, cause: BaseException, traceback_text: str) -> None:
+        self.loader, self.cause, self.traceback_text = loader, cause, traceback_text
+        super().__init__(
+            f"@load function {loader!r} raised {type(cause).__name__}; the worker did not start. "
+            "Mend the function, run its cell again and start the worker again."
+        )
+
+
+class TaskFailedError(_WithUserTraceback):
+    """The task was archived: its handler failed for the last time, or it was cancelled."""
+
+    def __init__(self, task_id: str, queue: str, error: str, traceback_text: str = "") -> None:
+        self.task_id, self.queue, self.error = task_id, queue, error
+        self.traceback_text = traceback_text
+        super().__init__(
+            f"Task {one_line(task_id, 80)!r} in {queue} is archived: {one_line(error)}"
+        )
+
+
+class WaitTimeoutError(RunqyError, TimeoutError):
+    """The task was not done in the time given to wait; it goes on regardless."""
+
+    def __init__(self, task_id: str, seconds: float, state: str, remedy: str) -> None:
+        self.task_id, self.seconds, self.state = task_id, seconds, state
+        super().__init__(
+            f"Task {one_line(task_id, 80)!r} is still {state} after {seconds:g} s. {remedy}"
+        )
+
+
+class ResultNotStoredError(RunqyError):
+    """The task is completed, but its result was neither stored in Redis nor seen here."""
+
+    def __init__(self, task_id: str) -> None:
+        self.task_id = task_id
+        super().__init__(
+            f"Task {one_line(task_id, 80)!r} is completed, but its result was neither stored nor "
+            "seen by this kernel. Enqueue with store=True (--store), start the worker with "
+            "store_results=True (--store-results), or let the handler deliver it."
+        )
+
+
+class UsageError(RunqyError):
+    """A magic was typed in a way it does not understand."""

@@ -1,0 +1,50 @@
+"""Where a task goes when its queue is named: to that queue, or to a parent's default sub-queue."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable
+
+from runqy_notebook.tasks import REGISTRY, Registry
+from runqy_notebook.wire import queues
+
+_FRESH = 5.0  # seconds for which the known queues are believed
+
+
+class Names:
+    """Resolves names. A *parent* is known by a handler or worker of that name or by having
+    sub-queues; a task for it goes to its default sub-queue. Any other name is taken as it is."""
+
+    def __init__(
+        self, separator: str, known: Callable[[], Iterable[str]], registry: Registry = REGISTRY
+    ) -> None:
+        self.served: set[str] = set()  # names that a worker of this process serves
+        self._separator = separator
+        self._look = known
+        self._registry = registry
+        self._known: frozenset[str] = frozenset()
+        self._believed_until = 0.0
+
+    def target(self, name: str) -> str:
+        """The full name of the queue; raises QueueNameError. A round trip every 5 s at most."""
+        name = queues.checked(name)
+        if self._is_parent(name):
+            return queues.checked(queues.default_of(name, self._separator))
+        return name
+
+    def _is_parent(self, name: str) -> bool:
+        if name in self._registry.queues():
+            return True
+        known = self._known_queues()
+        if name in known:
+            return False
+        if any(queue != name and queues.parent_of(queue) == name for queue in known):
+            return True
+        return name in self.served and queues.parent_of(name) == name
+
+    def _known_queues(self) -> frozenset[str]:
+        now = time.monotonic()
+        if now >= self._believed_until:
+            self._known = frozenset(self._look())
+            self._believed_until = now + _FRESH
+        return self._known

@@ -1,0 +1,333 @@
+"""The Python API: everything below, put together.
+
+The magics parse, call a session and display; a script does the same without them.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from runqy_notebook import adopt
+from runqy_notebook.broker.broker import Broker, Retention
+from runqy_notebook.broker.guard import explained
+from runqy_notebook.broker.inspect import Inspector
+from runqy_notebook.broker.records import Standing, TaskRecord
+from runqy_notebook.broker.server import Server, open_server
+from runqy_notebook.config_file import WorkerFile, read_worker_file
+from runqy_notebook.errors import ConnectionFailedError, HandlerError, RunqyError, SettingsError
+from runqy_notebook.handles import Source, TaskGroup, TaskHandle
+from runqy_notebook.inbox import Inbox
+from runqy_notebook.naming import Names
+from runqy_notebook.options import TaskOptions
+from runqy_notebook.settings import Settings, resolve
+from runqy_notebook.tasks import REGISTRY, RunqyNotice
+from runqy_notebook.wire import queues
+from runqy_notebook.wire.documented import new_id
+from runqy_notebook.wire.payload import encode_payload, size_warning
+from runqy_notebook.wire.states import State
+from runqy_notebook.worker.worker import Stopped, Worker
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+BATCH = 500  # tasks written by one script call
+
+
+class Session:
+    """One connection to a Redis, the tasks put there, and at most one worker in this process.
+
+    `url` and `settings` (see `runqy_notebook.settings.Settings`) go before `%config`, environment
+    and pyproject.toml. Raises ConnectionFailedError, SettingsError, EmbeddedServerError.
+    Use it as a context manager, or `close` it.
+    """
+
+    def __init__(
+        self,
+        url: str | None = None,
+        *,
+        config: Mapping[str, object] | None = None,
+        on_notice: Callable[[str], None] | None = None,
+        **settings: object,
+    ) -> None:
+        self.settings: Settings = resolve({"url": url, **settings}, config)
+        self.server: Server = open_server(self.settings)
+        self.worker: Worker | None = None
+        self._on_notice = on_notice or (lambda text: None)
+        self._inbox = Inbox()
+        self._inspector = Inspector(self.server.client)
+        self._broker = Broker(self.server.client, self.server.where, _retention(self.settings))
+        self._names = Names(self.settings.separator, self._known_queues)
+        self._source = Source(self._standings, self._why_waiting)
+
+    def __enter__(self) -> Session:
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"<Session {self.server.title}>"
+
+    # --- enqueueing -----------------------------------------------------------------------------
+
+    def enqueue(
+        self, queue: str, payload: object, *, id: str | None = None, **options: Any  # noqa: A002
+    ) -> TaskHandle:
+        """Puts one task into a queue, in one round trip, and gives its handle.
+
+        `payload` is anything that makes a JSON object. `id` names the task yourself. Options:
+        see `TaskOptions`. Raises QueueNameError, PayloadError, TaskConflictError, UsageError,
+        ConnectionFailedError.
+        """
+        target, wanted = self._names.target(queue), TaskOptions.of(options)
+        text = _encoded(payload)
+        task_id = wanted.id_for(target, text, id)
+        return self._enqueue(target, [(task_id, text)], wanted)[0]
+
+    def enqueue_many(
+        self, queue: str, payloads: Iterable[object], **options: Any
+    ) -> TaskGroup:
+        """Puts a task for each payload, 500 a round trip, and gives their handles in order.
+
+        Nothing is sent before every payload was found to be JSON. Raises what `enqueue` raises.
+        """
+        target, wanted = self._names.target(queue), TaskOptions.of(options)
+        texts = [_encoded(payload, f"payloads[{i}]") for i, payload in enumerate(payloads)]
+        entries = [(wanted.id_for(target, text, None), text) for text in texts]
+        handles: list[TaskHandle] = []
+        for at in range(0, len(entries), BATCH):
+            handles += self._enqueue(target, entries[at : at + BATCH], wanted)
+        return TaskGroup(handles, self._source)
+
+    def task(self, task_id: str) -> TaskHandle:
+        """The handle of a task that exists already, whoever enqueued it; raises UnknownTaskError
+        where neither Redis nor this process knows it."""
+        if known := self._inbox.handle_of(task_id):
+            return known  # type: ignore[return-value]
+        queue = self.record(task_id).queue
+        return self._inbox.adopt(task_id, lambda: TaskHandle(task_id, queue, self._source))  # type: ignore[return-value]
+
+    def wait_for_result(self, task_id: str, timeout: float = 30.0) -> Any:
+        """The task's result, waiting at most `timeout` seconds; raises what
+        `TaskHandle.result` raises, and UnknownTaskError."""
+        return self.task(task_id).result(timeout)
+
+    # --- worker ---------------------------------------------------------------------------------
+
+    def start_worker(
+        self,
+        *names: str,
+        concurrency: int | None = None,
+        store_results: bool | None = None,
+        config: str | Path | None = None,
+        **options: object,
+    ) -> Worker:
+        """Starts the worker, or has the running one serve these queues too.
+
+        A name covers the queue itself and all sub-queues of that parent. `config` is a runqy
+        worker's config.yml, whose values the arguments override. Raises LoadError when a @load
+        function raises, HandlerError when no queue is named anywhere, SettingsError.
+        """
+        adopt.collect(REGISTRY)
+        path = config or self.settings.config
+        file = read_worker_file(path) if path else WorkerFile(())
+        asked = {"concurrency": concurrency, "store_results": store_results, **options}
+        values = {**file.settings, **{k: v for k, v in asked.items() if v is not None}}
+        settings = _with(self.settings, values)
+        serve = names or file.queues or _named(self.settings.queue)
+        if not serve:
+            raise HandlerError(
+                "No queue to serve: name one (start_worker('inference'), %runqy worker start "
+                "inference), or set one (%config Runqy.queue = 'inference', RUNQY_QUEUE)."
+            )
+        if self.worker is None:
+            worker = self._new_worker(serve, settings, file.priorities)
+            worker.start()
+            self.worker = worker
+        else:
+            self.worker.serve(serve)
+            if "concurrency" in values:
+                self.worker.resize(settings.concurrency)
+        self._names.served.update(serve)
+        return self.worker
+
+    def stop_worker(self, seconds: float | None = None) -> Stopped | None:
+        """Stops the worker, if one runs: running tasks get `seconds` (by default the setting
+        shutdown_timeout) to end, then go back to their queue."""
+        worker, self.worker = self.worker, None
+        self._names.served.clear()
+        return worker.stop(seconds) if worker else None
+
+    # --- looking --------------------------------------------------------------------------------
+
+    def pending(self, queue: str | None = None, limit: int | None = None) -> pd.DataFrame:
+        """Pending tasks, the next to run first; `queue` covers its sub-queues."""
+        return self.tasks(queue, state=State.PENDING, limit=limit)
+
+    def active(self, queue: str | None = None, limit: int | None = None) -> pd.DataFrame:
+        """Tasks that a worker holds, the newest first."""
+        return self.tasks(queue, state=State.ACTIVE, limit=limit)
+
+    def tasks(
+        self,
+        queue: str | None = None,
+        state: State | str | None = None,
+        limit: int | None = None,
+    ) -> pd.DataFrame:
+        """Tasks of one state or, without one, of all; see docs/frames.md for order and columns.
+
+        Raises UnknownQueueError, QueueNameError, SettingsError for an unknown state.
+        """
+        from runqy_notebook import frames
+
+        wanted = None if state is None else _state(state)
+        with explained(self.server.where):
+            records = [
+                record
+                for each in ([wanted] if wanted else State)
+                for record in self._inspector.tasks(queue, each, limit)
+            ]
+        return frames.tasks(records[:limit], wanted)
+
+    def queues(self, name: str | None = None) -> pd.DataFrame:
+        """How many tasks each queue has in each state, and what it has done."""
+        from runqy_notebook import frames
+
+        with explained(self.server.where):
+            return frames.queues(self._inspector.queue_records(name))
+
+    def workers(self) -> pd.DataFrame:
+        """The workers that gave a sign of life, ours and foreign ones."""
+        from runqy_notebook import frames
+
+        with explained(self.server.where):
+            return frames.workers(self._inspector.workers())
+
+    def record(self, task_id: str) -> TaskRecord:
+        """What Redis holds of a task; raises UnknownTaskError."""
+        with explained(self.server.where):
+            return self._inspector.task(task_id)
+
+    def unfinished(self) -> int:
+        """How many tasks wait or run, over all queues that are known."""
+        with explained(self.server.where):
+            records = self._inspector.queue_records(scan=False)
+        return sum(r.pending + r.active + r.scheduled + r.retry for r in records)
+
+    def known_queues(self) -> list[str]:
+        """The queues that somebody enqueued to or serves."""
+        return sorted(self._known_queues())
+
+    def find_tasks(self, prefix: str) -> list[str]:
+        """Ids that begin so, for completion; at most 50."""
+        with explained(self.server.where):
+            return self._inspector.find(prefix, scan=False)
+
+    def ping(self) -> None:
+        """Raises ConnectionFailedError where Redis does not answer."""
+        with explained(self.server.where):
+            self.server.client.ping()
+
+    def close(self) -> None:
+        """Stops the worker and ends the connections; tasks stay where they are."""
+        self.stop_worker()
+        self.server.client.close()
+
+    # --- inside ---------------------------------------------------------------------------------
+
+    def _enqueue(
+        self, queue: str, entries: Sequence[tuple[str, bytes]], options: TaskOptions
+    ) -> list[TaskHandle]:
+        handles = [self._handle(task_id, queue, options) for task_id, _ in entries]
+        handler = REGISTRY.handler_for(queue, options.type)
+        self._broker.enqueue(
+            queue,
+            entries,
+            options.fields(handler, self.settings),
+            unique_age=options.unique_age(self.settings),
+            due=options.due,
+        )
+        return handles
+
+    def _handle(self, task_id: str, queue: str, options: TaskOptions) -> TaskHandle:
+        """The handle of a task about to be written: told of its end from the first moment on."""
+        if options.unique and (known := self._inbox.handle_of(task_id)):
+            return known  # type: ignore[return-value]
+        handle = TaskHandle(task_id, queue, self._source)
+        self._inbox.expect(handle)
+        return handle
+
+    def _new_worker(
+        self, names: Sequence[str], settings: Settings, priorities: Mapping[str, int]
+    ) -> Worker:
+        return Worker(
+            self._broker,
+            names,
+            settings,
+            priorities=priorities,
+            on_outcome=self._inbox.deliver,
+            on_notice=self._on_notice,
+        )
+
+    def _known_queues(self) -> list[str]:
+        with explained(self.server.where):
+            return self._inspector.known_queues(scan=False)
+
+    def _standings(self, ids: Sequence[str]) -> list[Standing]:
+        with explained(self.server.where):
+            return self._inspector.standings(ids)
+
+    def _why_waiting(self, queue: str) -> str:
+        """What a person should do about a task of `queue` that is not done."""
+        with explained(self.server.where):
+            serving = [w for w in self._inspector.workers() if w.is_live and w.serves(queue)]
+        if not serving:
+            return (
+                f"No worker serves {queue}: start one with %runqy worker start "
+                f"{queues.parent_of(queue)}."
+            )
+        if self.worker and queue in self.worker.status.without_handler:
+            return f"The worker has no handler for {queue}: mark one with @task."
+        names = ", ".join(worker.id for worker in serving[:3])
+        return f"It goes on; {names} serves {queue}: wait longer, or look at %runqy active."
+
+
+def _encoded(payload: object, root: str = "payload") -> bytes:
+    text = encode_payload(payload)
+    if warning := size_warning(len(text)):
+        warnings.warn(warning, RunqyNotice, stacklevel=4)
+    return text
+
+
+def _retention(settings: Settings) -> Retention:
+    return Retention(
+        settings.completed_ttl,
+        settings.completed_cap,
+        settings.archived_ttl,
+        settings.archived_cap,
+    )
+
+
+def _named(queue: str | None) -> tuple[str, ...]:
+    return (queue,) if queue else ()
+
+
+def _with(settings: Settings, values: Mapping[str, object]) -> Settings:
+    from runqy_notebook.settings import converted
+
+    return replace(
+        settings, **{name: converted(name, value, "an argument") for name, value in values.items()}
+    )
+
+
+def _state(name: State | str) -> State:
+    try:
+        return State(str(name))
+    except ValueError:
+        states = ", ".join(state.value for state in State)
+        raise SettingsError(f"There is no state {name!r}; the states are {states}.") from None

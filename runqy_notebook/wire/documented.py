@@ -1,0 +1,98 @@
+"""A task as plain hash fields: the record format of runqy's published documents.
+
+Others write `type`, `payload`, `retry`, `max_retry`, `queue`, all text, and may leave some out
+or put nonsense into them; we add the fields of docs/wire.md, which they ignore.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from runqy_notebook.wire.layout import to_text
+
+DEFAULT_TYPE = "task"
+CLAIM_FIELDS = (
+    "type",
+    "payload",
+    "retry",
+    "max_retry",
+    "timeout",
+    "deadline",
+    "store",
+    "result_ttl",
+    "crashes",
+)
+"""The hash fields that a worker needs, in the order in which the claim script returns them."""
+
+_UNIQUE = uuid.UUID("6f0c6c1e-2f0e-5d3b-9d53-6a8f3c8c0f11")
+_MOST_DIGITS = 9
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """A task that a worker holds. `payload` is JSON text as it came, not yet trusted."""
+
+    id: str
+    queue: str
+    token: bytes  # the fencing token of this claim
+    payload: bytes = b"{}"
+    type: str = DEFAULT_TYPE
+    retry: int = 0
+    max_retry: int = 0
+    timeout: float | None = None  # seconds, where the producer set one
+    deadline: float | None = None  # unix seconds
+    store: bool | None = None  # whether to store the result; None: as the worker likes
+    result_ttl: float | None = None  # seconds
+    crashes: int = 0
+
+    @property
+    def has_retry_left(self) -> bool:
+        return self.retry < self.max_retry
+
+
+def read_task(queue: str, task_id: bytes, token: bytes, values: Sequence[bytes | None]) -> Task:
+    """The task in a claim's row; `values` are its CLAIM_FIELDS."""
+    kind, payload, retry, max_retry, timeout, deadline, store, result_ttl, crashes = values
+    return Task(
+        id=to_text(task_id),
+        queue=queue,
+        token=token,
+        payload=payload or b"",
+        type=to_text(kind or b""),
+        retry=count(retry),
+        max_retry=count(max_retry),
+        timeout=seconds(timeout),
+        deadline=seconds(deadline),
+        store=None if store is None else store == b"1",
+        result_ttl=seconds(result_ttl),
+        crashes=count(crashes),
+    )
+
+
+def count(raw: bytes | None) -> int:
+    """A counter as others write it; what is no sensible number reads as 0."""
+    if raw is None or len(raw) > _MOST_DIGITS or not raw.isdigit():
+        return 0
+    return int(raw)
+
+
+def seconds(raw: bytes | None) -> float | None:
+    """A positive number of seconds, or None for what is missing or makes no sense."""
+    try:
+        value = float(raw or b"")
+    except ValueError:
+        return None
+    return value if 0 < value < 1e11 else None
+
+
+def new_id() -> str:
+    """A fresh task id: a random UUID, as the documents' producers make it."""
+    return str(uuid.uuid4())
+
+
+def unique_id(queue: str, key: bytes) -> str:
+    """The task id that `--unique` gives: the same queue and key always make the same id, so
+    the task's own hash says whether it is still unfinished (UUID version 5, RFC 9562)."""
+    return str(uuid.uuid5(_UNIQUE, f"{queue}\0{key.hex()}"))

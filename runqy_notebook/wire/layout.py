@@ -1,0 +1,98 @@
+"""The one place that spells a Redis key.
+
+Three layouts of these keys exist in the world (docs/wire.md); this is the documented one,
+`asynq:Q:pending` and `asynq:t:ID` without literal braces. What the others would change is a
+queue's *base* and a task's *prefix*; the last parts (`pending`, `active`, `lease`, ...) are the
+same in all of them, so scripts are handed bases and prefixes and append only those.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from runqy_notebook.wire.states import State
+
+
+def to_text(raw: bytes) -> str:
+    """Bytes from Redis as text; what is not UTF-8 survives the way back through `to_bytes`."""
+    return raw.decode("utf-8", "surrogateescape")
+
+
+def to_bytes(text: str) -> bytes:
+    """The inverse of `to_text`."""
+    return text.encode("utf-8", "surrogateescape")
+
+
+@dataclass(frozen=True, slots=True)
+class QueueKeys:
+    """The keys of one queue, all beginning with `base`."""
+
+    base: str
+
+    @property
+    def pending(self) -> str:
+        return self.base + "pending"
+
+    @property
+    def paused(self) -> str:
+        return self.base + "paused"
+
+    @property
+    def lease(self) -> str:
+        return self.base + "lease"
+
+    def of(self, state: State) -> str:
+        """The list or sorted set that holds the ids in this state."""
+        return self.base + state.value
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """Where everything lies. `ours` is the prefix of the helper keys that only we read."""
+
+    root: str = "asynq:"
+
+    @property
+    def tasks(self) -> str:
+        return self.root + "t:"
+
+    @property
+    def results(self) -> str:
+        return self.root + "result:"
+
+    @property
+    def queues(self) -> str:
+        return self.root + "queues"
+
+    @property
+    def workers(self) -> str:
+        return self.root + "workers"
+
+    @property
+    def ours(self) -> str:
+        return self.root + "nb:"
+
+    @property
+    def pending_pattern(self) -> str:
+        """A SCAN pattern that finds the queues outsiders created."""
+        return self.root + "*:pending"
+
+    def queue(self, name: str) -> QueueKeys:
+        return QueueKeys(f"{self.root}{name}:")
+
+    def queue_of_base(self, base: str) -> str:
+        """The queue's name back from its base."""
+        return base.removeprefix(self.root).removesuffix(":")
+
+    def task(self, task_id: str) -> bytes:
+        return to_bytes(self.tasks + task_id)
+
+    def result(self, task_id: str) -> bytes:
+        return to_bytes(self.results + task_id)
+
+    def worker(self, worker_id: str) -> str:
+        return f"{self.root}workers:{worker_id}"
+
+
+DOCUMENTED: Final = Layout()

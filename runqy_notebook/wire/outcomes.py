@@ -1,0 +1,49 @@
+"""What became of a task that a worker held. Made by the worker, written down by the broker."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Union
+
+from runqy_notebook.wire.documented import Task
+
+
+@dataclass(frozen=True, slots=True)
+class Completed:
+    """The handler returned `value`; `result` is its JSON where it is to be stored."""
+
+    task: Task
+    value: object
+    result: bytes = b""
+    result_ttl: float = 0.0  # seconds
+
+
+@dataclass(frozen=True, slots=True)
+class Retried:
+    """The handler failed and will be tried again in `delay` seconds."""
+
+    task: Task
+    error: str
+    delay: float
+    cause: BaseException | None = None
+    traceback_text: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Archived:
+    """The task failed for the last time."""
+
+    task: Task
+    error: str
+    cause: BaseException | None = None
+    traceback_text: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Released:
+    """The task goes back to the front of its queue, without blame."""
+
+    task: Task
+
+
+Outcome = Union[Completed, Retried, Archived, Released]

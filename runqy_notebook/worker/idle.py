@@ -1,0 +1,89 @@
+"""Idle slots: one of them watches the queues, the others wait for it."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Sequence
+
+from runqy_notebook.broker.waiter import POLL, Waiter
+from runqy_notebook.errors import ConnectionFailedError
+from runqy_notebook.worker.outage import Outage
+from runqy_notebook.worker.serving import Serving
+
+MUTED_FOR = 1.0
+"""Seconds for which a queue that woke us for nothing (paused, emptied by another worker, full of
+ids that cannot run) is polled instead of watched: watching it on would spin."""
+
+MUTED_AFTER = 2  # wakes in vain in a row; one may be a stale answer
+
+LONGEST = 1.0  # seconds that a wait takes at most
+
+
+class Idle:
+    """Leader and followers: the leader itself claims what it saw, so that a task reaches a waiting
+    slot without a hand-over between threads; once it found something a follower leads on."""
+
+    def __init__(self, waiter: Waiter, serving: Serving, outage: Outage) -> None:
+        self._waiter = waiter
+        self._serving = serving
+        self._outage = outage
+        self._turn = threading.Condition()
+        self._leader: object = None
+        self._woken_by: str | None = None
+        self._in_vain: dict[str, int] = {}  # wakes in a row after which nothing could be claimed
+        self._muted: dict[str, float] = {}
+        self._closing = threading.Event()
+
+    def wait(self, slot: object, queues: Sequence[str]) -> None:
+        """Returns when there may be something to claim from these queues, or after a while."""
+        with self._turn:
+            if self._leader not in (None, slot):
+                self._turn.wait(LONGEST)
+            if self._leader not in (None, slot) or self._closing.is_set():
+                return
+            self._leader = slot
+        try:
+            self._woken_by = self._watch(queues)
+        except ConnectionFailedError as error:
+            self._outage.failed(error)
+            self._closing.wait(self._outage.seconds_to_attempt())
+
+    def claimed(self, slot: object, *, found: bool) -> None:
+        """Tells what the claim after `wait` gave: a slot that found a task leads no more."""
+        if self._leader is not slot:
+            return
+        woken_by, self._woken_by = self._woken_by, None
+        if found:
+            self._in_vain.clear()
+            self.leave(slot)
+        elif woken_by is not None:
+            self._in_vain[woken_by] = self._in_vain.get(woken_by, 0) + 1
+            if self._in_vain[woken_by] >= MUTED_AFTER:
+                self._muted[woken_by] = time.monotonic() + MUTED_FOR
+
+    def leave(self, slot: object) -> None:
+        """Lets another slot lead."""
+        with self._turn:
+            if self._leader is slot:
+                self._leader = None
+                self._turn.notify()
+
+    def wake(self) -> None:
+        """Ends the present waits."""
+        self._waiter.wake()
+        with self._turn:
+            self._turn.notify_all()
+
+    def close(self) -> None:
+        """Ends the waits for good, and the connections; the slots have ended by now."""
+        self._closing.set()
+        self.wake()
+        self._waiter.close()
+
+    def _watch(self, queues: Sequence[str]) -> str | None:
+        now = time.monotonic()
+        self._muted = {queue: until for queue, until in self._muted.items() if until > now}
+        wanted = set(queues).difference(self._muted)
+        watched = [queue for queue in self._serving.watched if queue in wanted]
+        return self._waiter.wait(watched, POLL if self._muted or not queues else LONGEST)

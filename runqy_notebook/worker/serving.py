@@ -1,0 +1,85 @@
+"""Which queues a worker claims from, and in which order."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable, Mapping, Sequence
+
+from runqy_notebook.tasks import Registry
+from runqy_notebook.wire import queues
+
+
+class Serving:
+    """The queues selected by some names: a queue of that name and every sub-queue of that parent.
+
+    Strictly by priority; queues of equal priority take turns. A queue without a handler is served
+    but not claimed from. Threads may share it.
+    """
+
+    def __init__(
+        self,
+        names: Sequence[str],
+        registry: Registry,
+        separator: str,
+        priorities: Mapping[str, int] | None = None,
+    ) -> None:
+        self.names = list(dict.fromkeys(map(queues.checked, names)))
+        self.priorities = dict(priorities or {})
+        self._registry = registry
+        self._separator = separator
+        self._seen: set[str] = set()
+        self._turn = itertools.count()
+        self._tiers: list[list[str]] = []
+        self._arranged_for: object = None
+        self.barred: frozenset[str] = frozenset()  # not to be claimed from for now
+
+    def add(self, names: Iterable[str]) -> None:
+        """Serves further queues."""
+        self.names = list(dict.fromkeys([*self.names, *map(queues.checked, names)]))
+
+    def learn(self, known: Iterable[str]) -> None:
+        """Takes note of queues that exist."""
+        self._seen |= {q for q in known if any(queues.selects(name, q) for name in self.names)}
+
+    @property
+    def known(self) -> list[str]:
+        """The queues served that are known to exist, and the default one of a name without any."""
+        found = set(self._seen)
+        for name in self.names:
+            if not any(queues.selects(name, queue) for queue in found):
+                found.add(self.default(name))
+        return sorted(found)
+
+    def default(self, name: str) -> str:
+        """Where a task for `name` alone would go."""
+        is_sub_queue = queues.parent_of(name) != name and name not in self._registry.queues()
+        return name if is_sub_queue else queues.default_of(name, self._separator)
+
+    @property
+    def watched(self) -> list[str]:
+        """Every queue a task may turn up in: the known ones first, then the usual names."""
+        usual = [
+            queue
+            for name in self.names
+            for queue in (name, *queues.usual_sub_queues(name, self._separator))
+        ]
+        return list(dict.fromkeys([*self.known, *usual]))
+
+    def claimable(self) -> tuple[str, ...]:
+        """The queues to claim from next, most urgent first; ties begin with another each time."""
+        state = (self._registry.version, len(self._seen), tuple(self.names), self.barred)
+        if state != self._arranged_for:
+            served = [q for q in self.watched if self._registry.serves(q) and q not in self.barred]
+            self._tiers = queues.tiers(served, self.priorities)
+            self._arranged_for = state
+        turn = next(self._turn)
+        return tuple(queue for tier in self._tiers for queue in _rotated(tier, turn))
+
+    def without_handler(self) -> list[str]:
+        """Known queues that nothing is claimed from for want of a handler."""
+        return [queue for queue in self.known if not self._registry.serves(queue)]
+
+
+def _rotated(tier: list[str], turn: int) -> list[str]:
+    at = turn % len(tier)
+    return tier[at:] + tier[:at]

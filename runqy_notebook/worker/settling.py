@@ -1,0 +1,99 @@
+"""Writing outcomes down and claiming, until Redis answers."""
+
+from __future__ import annotations
+
+import itertools
+import threading
+from collections.abc import Callable, Sequence
+
+from runqy_notebook.broker.broker import Broker, Exchange, Settled
+from runqy_notebook.errors import ConnectionFailedError, one_line
+from runqy_notebook.wire.outcomes import Completed, Outcome, Released
+from runqy_notebook.worker.outage import Outage
+
+
+class Settler:
+    """The worker's way to the broker. Slots share it; it counts what became of their tasks."""
+
+    def __init__(
+        self,
+        broker: Broker,
+        worker_id: str,
+        lease: float,
+        outage: Outage,
+        *,
+        on_outcome: Callable[[Outcome], None],
+        notice: Callable[[str], None],
+    ) -> None:
+        self.completed = 0
+        self.failed = 0
+        self._broker = broker
+        self._worker_id = worker_id
+        self._lease = lease
+        self._outage = outage
+        self._on_outcome = on_outcome
+        self._notice = notice
+        self._nonces = itertools.count(1)
+        self._lock = threading.Lock()
+        self._given_up = threading.Event()
+        self._unsound: set[str] = set()
+
+    def settle(
+        self, slot: str, outcomes: tuple[Outcome, ...], queues: tuple[str, ...], want: int
+    ) -> Settled | None:
+        """One exchange for a slot, made again until Redis answers; None once `give_up` was called.
+
+        After a lost reply the same exchange is asked again and so counts once.
+        """
+        exchange = self._exchange(slot, outcomes, queues, want)
+        again = False
+        while True:
+            try:
+                settled = self._broker.settle(exchange, lease=self._lease, again=again)
+            except ConnectionFailedError as error:
+                self._outage.failed(error)
+                again = True
+                if self._given_up.wait(self._outage.seconds_to_attempt()):
+                    return None
+                continue
+            self._outage.succeeded()
+            self._report(outcomes, settled)
+            return settled
+
+    def settle_once(self, slot: str, outcome: Outcome) -> None:
+        """Writes one outcome down; raises ConnectionFailedError where Redis is away."""
+        settled = self._broker.settle(self._exchange(slot, (outcome,), (), 0), lease=self._lease)
+        self._report((outcome,), settled)
+
+    def give_up(self) -> None:
+        """Ends all attempts: what is not written down by now is redelivered after its lease."""
+        self._given_up.set()
+
+    def _exchange(
+        self, slot: str, outcomes: tuple[Outcome, ...], queues: Sequence[str], want: int
+    ) -> Exchange:
+        name = f"{self._worker_id}/{slot}"
+        return Exchange(name, f"{name}:{next(self._nonces)}", outcomes, tuple(queues), want)
+
+    def _report(self, outcomes: tuple[Outcome, ...], settled: Settled) -> None:
+        for problem in settled.unsound:
+            if problem.key not in self._unsound:
+                self._unsound.add(problem.key)
+                self._notice(str(problem))
+        for outcome, answer in zip(outcomes, settled.answers, strict=True):
+            if answer == "OK":
+                self._count(outcome)
+                self._on_outcome(outcome)
+            else:
+                why = "deleted" if answer == "GONE" else "given to another worker"
+                self._notice(
+                    f"Task {one_line(outcome.task.id, 80)} was {why} while it ran here; "
+                    "this run's outcome is dropped."
+                )
+
+    def _count(self, outcome: Outcome) -> None:
+        with self._lock:
+            if isinstance(outcome, Completed):
+                self.completed += 1
+            elif not isinstance(outcome, Released):
+                self.failed += 1
