@@ -54,7 +54,8 @@ class Session:
         on_notice: Callable[[str], None] | None = None,
         **settings: object,
     ) -> None:
-        self.settings: Settings = resolve({"url": url, **settings}, config)
+        self._arguments = {"url": url, **settings}
+        self.settings: Settings = resolve(self._arguments, config)
         self.server: Server = open_server(self.settings)
         self.worker: Worker | None = None
         self._on_notice = on_notice or (lambda text: None)
@@ -62,7 +63,12 @@ class Session:
         self._inspector = Inspector(self.server.client)
         self._broker = Broker(self.server.client, self.server.where, _retention(self.settings))
         self._names = Names(self.settings.separator, self._known_queues)
-        self._source = Source(self._standings, self._why_waiting)
+        self.source = Source(self._standings, self._why_waiting)
+
+    def configure(self, config: Mapping[str, object]) -> None:
+        """Takes changed settings for what is done from now on; the connection stays."""
+        self.settings = resolve(self._arguments, config)
+        self._broker.retention = _retention(self.settings)
 
     def __enter__(self) -> Session:
         return self
@@ -102,7 +108,7 @@ class Session:
         handles: list[TaskHandle] = []
         for at in range(0, len(entries), BATCH):
             handles += self._enqueue(target, entries[at : at + BATCH], wanted)
-        return TaskGroup(handles, self._source)
+        return TaskGroup(handles, self.source)
 
     def task(self, task_id: str) -> TaskHandle:
         """The handle of a task that exists already, whoever enqueued it; raises UnknownTaskError
@@ -110,7 +116,7 @@ class Session:
         if known := self._inbox.handle_of(task_id):
             return known  # type: ignore[return-value]
         queue = self.record(task_id).queue
-        return self._inbox.adopt(task_id, lambda: TaskHandle(task_id, queue, self._source))  # type: ignore[return-value]
+        return self._inbox.adopt(task_id, lambda: TaskHandle(task_id, queue, self.source))  # type: ignore[return-value]
 
     def wait_for_result(self, task_id: str, timeout: float = 30.0) -> Any:
         """The task's result, waiting at most `timeout` seconds; raises what
@@ -258,7 +264,7 @@ class Session:
         """The handle of a task about to be written: told of its end from the first moment on."""
         if options.unique and (known := self._inbox.handle_of(task_id)):
             return known  # type: ignore[return-value]
-        handle = TaskHandle(task_id, queue, self._source)
+        handle = TaskHandle(task_id, queue, self.source)
         self._inbox.expect(handle)
         return handle
 

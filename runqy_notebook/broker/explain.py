@@ -66,14 +66,9 @@ _RULES: Final = (
         "Add ?ssl_certfile=PATH&ssl_keyfile=PATH.",
     ),
     _Rule(
-        r"WRONG_VERSION_NUMBER|RECORD_LAYER_FAILURE|(?s:connecting to.*(?:SSLEOFError|ECONNRESET))",
+        r"WRONG_VERSION_NUMBER|RECORD_LAYER_FAILURE|handshake operation timed out"
+        r"|(?s:connecting to.*(?:SSLEOFError|ECONNRESET))",
         "no TLS answer",
-        "Write redis:// if the server does not speak TLS, else check host and port.",
-        at="rediss:",
-    ),
-    _Rule(
-        r"handshake operation timed out",
-        "no TLS answer in time",
         "Write redis:// if the server does not speak TLS, else see whether it is overloaded.",
         at="rediss:",
     ),

@@ -1,0 +1,99 @@
+"""Registering with IPython, and undoing it: after an unload nothing stays behind."""
+
+from __future__ import annotations
+
+import atexit
+from collections import deque
+from typing import Any
+
+from runqy_notebook import adopt, current
+from runqy_notebook.errors import RunqyError
+from runqy_notebook.magics import complete, magics
+from runqy_notebook.magics.commands import say_where
+from runqy_notebook.magics.config import RunqyConfig
+
+GRACE = 1.0
+"""Seconds that running tasks get when the kernel shuts down; Jupyter kills it after about 2.5."""
+
+
+class Extension:
+    """What one shell has of us."""
+
+    def __init__(self, ipython: Any) -> None:
+        self.ipython = ipython
+        self.config = RunqyConfig(self._settings_changed, parent=ipython)
+        self.notices: deque[str] = deque(maxlen=20)
+        commands = magics.all_commands()
+        self.magic = magics.make(ipython, self.connect_options, commands)
+        self.matcher = complete.matcher(commands)
+
+    def load(self) -> None:
+        """Registers everything and connects; a failure to connect is one line, no error."""
+        shell = self.ipython
+        shell.register_magic_function(self.magic, magic_kind="line_cell", magic_name="runqy")
+        shell.configurables.append(self.config)
+        if shell.Completer is not None:
+            shell.Completer.custom_matchers.append(self.matcher)
+        shell.events.register("post_run_cell", self.tell_notices)
+        adopt.take_over(current.run)
+        current.run_in_background(enabled=True)
+        atexit.register(self.shut_down)
+        try:
+            if not current.has_session():
+                current.connect(**self.connect_options())
+            say_where()
+        except RunqyError as error:
+            print(f"Not connected. {error}")
+
+    def unload(self) -> None:
+        """Undoes `load`, last thing first."""
+        shell = self.ipython
+        atexit.unregister(self.shut_down)
+        current.run_in_background(enabled=False)
+        current.disconnect()
+        adopt.give_back()
+        shell.events.unregister("post_run_cell", self.tell_notices)
+        if shell.Completer is not None and self.matcher in shell.Completer.custom_matchers:
+            shell.Completer.custom_matchers.remove(self.matcher)
+        shell.configurables.remove(self.config)
+        for kind in ("line", "cell"):  # IPython has no public way to take a magic back
+            shell.magics_manager.magics[kind].pop("runqy", None)
+
+    def connect_options(self) -> dict[str, Any]:
+        """How sessions of this shell are opened."""
+        return {"config": self.config.chosen(), "on_notice": self.notices.append}
+
+    def tell_notices(self, result: object = None) -> None:
+        """Prints, at the end of a cell, what the worker had to say meanwhile: printed from its
+        own thread it would land in some random cell."""
+        while self.notices:
+            print(f"runqy: {self.notices.popleft()}")
+
+    def shut_down(self) -> None:
+        """The kernel ends: running tasks get a moment, then go back to their queue."""
+        if current.has_session():
+            current.session().stop_worker(GRACE)
+
+    def _settings_changed(self) -> None:
+        if current.has_session():
+            current.session().configure(self.config.chosen())
+
+
+_extension: Extension | None = None
+
+
+def load(ipython: Any) -> None:
+    """Loads the extension into this shell; once is enough."""
+    global _extension
+    if _extension is not None:
+        unload(ipython)
+    _extension = Extension(ipython)
+    _extension.load()
+
+
+def unload(ipython: Any) -> None:
+    """Unloads the extension; does nothing where it is not loaded."""
+    global _extension
+    if _extension is not None:
+        extension, _extension = _extension, None
+        extension.unload()
