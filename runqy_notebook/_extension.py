@@ -65,7 +65,8 @@ class Extension:
 
     def tell_notices(self, result: object = None) -> None:
         """Prints, at the end of a cell, what the worker had to say meanwhile: printed from its
-        own thread it would land in some random cell."""
+        own thread it would land in some random cell.
+        """
         while self.notices:
             print(f"runqy: {self.notices.popleft()}")
 

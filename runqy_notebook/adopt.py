@@ -97,7 +97,8 @@ _collected: dict[str, tuple[object, object]] = {}
 
 def collect(registry: Registry) -> None:
     """Takes the handler and loader that an SDK module got through its own decorators, once each:
-    what was registered here since then stays."""
+    what was registered here since then stays.
+    """
     for name in SDK_MODULES:
         decorator = sys.modules.get(f"{name}.decorator")
         handler = getattr(decorator, "get_handler", lambda: None)()

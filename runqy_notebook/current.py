@@ -61,8 +61,8 @@ def run(*queues: str, **options: Any) -> None:
 
     In a cell it starts the in-kernel worker and returns; in a script it works in the foreground
     until interrupted (Ctrl-C, SIGTERM). A plain handler has no queue of its own: name one here,
-    in the setting `queue`, or in the setting `config` (a worker's config.yml). Raises HandlerError
-    where there is neither.
+    in the setting `queue`, or in the setting `config_file` (a worker's config.yml). Raises
+    HandlerError where there is neither.
     """
     adopt.collect(REGISTRY)
     opened = session()
@@ -105,12 +105,12 @@ def _queues_to_run(opened: Session) -> tuple[str, ...]:
     names = [*REGISTRY.queues()]
     if REGISTRY.has_plain_handler() or not names:
         names += [settings.queue] if settings.queue else []
-        names += read_worker_file(settings.config).queues if settings.config else []
+        names += read_worker_file(settings.config_file).queues if settings.config_file else []
     if not names:
         raise HandlerError(
             "run() does not know which queue to work: write @task(queue='inference'), "
             "run('inference'), or set one (%config Runqy.queue = 'inference', RUNQY_QUEUE, or "
-            "RUNQY_CONFIG=config.yml)."
+            "RUNQY_CONFIG_FILE=config.yml)."
             if REGISTRY.has_plain_handler()
             else "run() found no handler: mark a function with @task first."
         )

@@ -105,8 +105,8 @@ class TaskConflictError(RunqyError):
     def __init__(self, task_id: str, state: str) -> None:
         self.task_id, self.state = task_id, state
         super().__init__(
-            f"Task {one_line(task_id, 80)!r} already exists and is {state}. Wait for it, delete "
-            "it, or give another id; unique=True gives you the existing task back instead."
+            f"Task {one_line(task_id, 80)!r} already exists and is {state}. Wait for it, or give "
+            "another id; unique=True (--unique) gives you the existing task back instead."
         )
 
 
@@ -126,7 +126,7 @@ class HandlerError(RunqyError):
         super().__init__(problem)
 
 
-class _WithUserTraceback(RunqyError):
+class _UserCodeError(RunqyError):
     """An error caused by the user's own code, whose traceback is shown in full."""
 
     traceback_text: str = ""
@@ -135,7 +135,7 @@ class _WithUserTraceback(RunqyError):
         return [*self.traceback_text.rstrip().splitlines(), *super()._render_traceback_()]
 
 
-class LoadError(_WithUserTraceback):
+class LoadError(_UserCodeError):
     """The @load function raised, so the worker did not start."""
 
     def __init__(self, loader: str, cause: BaseException, traceback_text: str) -> None:
@@ -146,7 +146,7 @@ class LoadError(_WithUserTraceback):
         )
 
 
-class TaskFailedError(_WithUserTraceback):
+class TaskFailedError(_UserCodeError):
     """The task was archived: its handler failed for the last time, or it was cancelled."""
 
     def __init__(self, task_id: str, queue: str, error: str, traceback_text: str = "") -> None:

@@ -71,7 +71,8 @@ class TaskHandle:
     @property
     def state(self) -> str:
         """The task's state now: pending, active, scheduled, retry, completed or archived; "gone"
-        where Redis has no record of it (any more)."""
+        where Redis has no record of it (any more).
+        """
         if self._state is not None:
             return self._state.value
         (standing,) = self._source.standings([self.id])
@@ -221,7 +222,8 @@ class TaskGroup(Sequence[TaskHandle]):
 
     def results(self, timeout: float | None = None, *, errors: str = "raise") -> list[Any]:
         """The results in order. `errors="return"` puts the exception in a failed task's place
-        instead of raising the first one."""
+        instead of raising the first one.
+        """
         if errors not in ("raise", "return"):
             raise ValueError(f'errors is "raise" or "return", not {errors!r}')
         self.wait(timeout)

@@ -39,7 +39,8 @@ class Inbox:
 
     def expect(self, handle: Waiting) -> None:
         """From now on the outcome of this handle's task goes to it; what an earlier task of the
-        same id left is dropped."""
+        same id left is dropped.
+        """
         with self._lock:
             self._kept.pop(handle.id, None)
             self._waiting[handle.id] = handle

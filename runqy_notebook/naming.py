@@ -13,7 +13,8 @@ _FRESH = 5.0  # seconds for which the known queues are believed
 
 class Names:
     """Resolves names. A *parent* is known by a handler or worker of that name or by having
-    sub-queues; a task for it goes to its default sub-queue. Any other name is taken as it is."""
+    sub-queues; a task for it goes to its default sub-queue. Any other name is taken as it is.
+    """
 
     def __init__(
         self, separator: str, known: Callable[[], Iterable[str]], registry: Registry = REGISTRY

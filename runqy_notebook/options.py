@@ -45,7 +45,9 @@ class TaskOptions:
         for name in options:
             if name not in known:
                 hint = did_you_mean(name, known)
-                raise UsageError(f"enqueue has no option {name!r}; it has {', '.join(known)}.{hint}")
+                raise UsageError(
+                    f"enqueue has no option {name!r}; it has {', '.join(known)}.{hint}"
+                )
         made = cls(**options)  # type: ignore[arg-type]
         made._check()
         return made
@@ -56,7 +58,9 @@ class TaskOptions:
         if self.at is not None:
             return f"{self.at.astimezone(timezone.utc).timestamp():.3f}"
         if self.delay is not None:
-            seconds = self.delay.total_seconds() if isinstance(self.delay, timedelta) else self.delay
+            seconds = (
+                self.delay.total_seconds() if isinstance(self.delay, timedelta) else self.delay
+            )
             return f"+{seconds:.3f}"
         return "0"
 
@@ -77,7 +81,8 @@ class TaskOptions:
 
     def fields(self, handler: Handler | None, settings: Settings) -> dict[str, str]:
         """The task's hash fields, but for payload and queue. What the task, its handler and the
-        settings leave at the default is left out, so that the worker decides."""
+        settings leave at the default is left out, so that the worker decides.
+        """
         retries = _first(self.max_retry, handler and handler.max_retry, settings.max_retry)
         timeout = _first(self.timeout, handler and handler.timeout)
         made = {"type": self.type, "retry": "0", "max_retry": str(retries)}
@@ -124,7 +129,7 @@ def _checked_id(task_id: object) -> str:
         raise PayloadError("id", f"{task_id!r} is not Unicode text") from None
     if size > LONGEST_ID or not task_id.isprintable():
         raise UsageError(
-            f"A task id is 1 to {LONGEST_ID} bytes of printable text, not {one_line(task_id, 80)!r}."
+            f"A task id is 1 to {LONGEST_ID} bytes of printable text, "
+            f"not {one_line(task_id, 80)!r}."
         )
     return task_id
-

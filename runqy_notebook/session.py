@@ -8,7 +8,6 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
-from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,15 +18,14 @@ from runqy_notebook.broker.inspect import Inspector
 from runqy_notebook.broker.records import Standing, TaskRecord
 from runqy_notebook.broker.server import Server, open_server
 from runqy_notebook.config_file import WorkerFile, read_worker_file
-from runqy_notebook.errors import ConnectionFailedError, HandlerError, RunqyError, SettingsError
+from runqy_notebook.errors import HandlerError, PayloadError, SettingsError
 from runqy_notebook.handles import Source, TaskGroup, TaskHandle
 from runqy_notebook.inbox import Inbox
 from runqy_notebook.naming import Names
 from runqy_notebook.options import TaskOptions
-from runqy_notebook.settings import Settings, resolve
+from runqy_notebook.settings import Settings, converted, resolve
 from runqy_notebook.tasks import REGISTRY, RunqyNotice
 from runqy_notebook.wire import queues
-from runqy_notebook.wire.documented import new_id
 from runqy_notebook.wire.payload import encode_payload, size_warning
 from runqy_notebook.wire.states import State
 from runqy_notebook.worker.worker import Stopped, Worker
@@ -82,7 +80,12 @@ class Session:
     # --- enqueueing -----------------------------------------------------------------------------
 
     def enqueue(
-        self, queue: str, payload: object, *, id: str | None = None, **options: Any  # noqa: A002
+        self,
+        queue: str,
+        payload: object,
+        *,
+        id: str | None = None,
+        **options: Any,
     ) -> TaskHandle:
         """Puts one task into a queue, in one round trip, and gives its handle.
 
@@ -95,9 +98,7 @@ class Session:
         task_id = wanted.id_for(target, text, id)
         return self._enqueue(target, [(task_id, text)], wanted)[0]
 
-    def enqueue_many(
-        self, queue: str, payloads: Iterable[object], **options: Any
-    ) -> TaskGroup:
+    def enqueue_many(self, queue: str, payloads: Iterable[object], **options: Any) -> TaskGroup:
         """Puts a task for each payload, 500 a round trip, and gives their handles in order.
 
         Nothing is sent before every payload was found to be JSON. Raises what `enqueue` raises.
@@ -112,7 +113,8 @@ class Session:
 
     def task(self, task_id: str) -> TaskHandle:
         """The handle of a task that exists already, whoever enqueued it; raises UnknownTaskError
-        where neither Redis nor this process knows it."""
+        where neither Redis nor this process knows it.
+        """
         if known := self._inbox.handle_of(task_id):
             return known  # type: ignore[return-value]
         queue = self.record(task_id).queue
@@ -120,7 +122,8 @@ class Session:
 
     def wait_for_result(self, task_id: str, timeout: float = 30.0) -> Any:
         """The task's result, waiting at most `timeout` seconds; raises what
-        `TaskHandle.result` raises, and UnknownTaskError."""
+        `TaskHandle.result` raises, and UnknownTaskError.
+        """
         return self.task(task_id).result(timeout)
 
     # --- worker ---------------------------------------------------------------------------------
@@ -140,7 +143,7 @@ class Session:
         function raises, HandlerError when no queue is named anywhere, SettingsError.
         """
         adopt.collect(REGISTRY)
-        path = config or self.settings.config
+        path = config or self.settings.config_file
         file = read_worker_file(path) if path else WorkerFile(())
         asked = {"concurrency": concurrency, "store_results": store_results, **options}
         values = {**file.settings, **{k: v for k, v in asked.items() if v is not None}}
@@ -164,7 +167,8 @@ class Session:
 
     def stop_worker(self, seconds: float | None = None) -> Stopped | None:
         """Stops the worker, if one runs: running tasks get `seconds` (by default the setting
-        shutdown_timeout) to end, then go back to their queue."""
+        shutdown_timeout) to end, then go back to their queue.
+        """
         worker, self.worker = self.worker, None
         self._names.served.clear()
         return worker.stop(seconds) if worker else None
@@ -304,7 +308,10 @@ class Session:
 
 
 def _encoded(payload: object, root: str = "payload") -> bytes:
-    text = encode_payload(payload)
+    try:
+        text = encode_payload(payload)
+    except PayloadError as error:
+        raise PayloadError(root + error.path.removeprefix("payload"), error.problem) from None
     if warning := size_warning(len(text)):
         warnings.warn(warning, RunqyNotice, stacklevel=4)
     return text
@@ -324,11 +331,8 @@ def _named(queue: str | None) -> tuple[str, ...]:
 
 
 def _with(settings: Settings, values: Mapping[str, object]) -> Settings:
-    from runqy_notebook.settings import converted
-
-    return replace(
-        settings, **{name: converted(name, value, "an argument") for name, value in values.items()}
-    )
+    checked: dict[str, Any] = {n: converted(n, v, "an argument") for n, v in values.items()}
+    return replace(settings, **checked)
 
 
 def _state(name: State | str) -> State:

@@ -7,6 +7,7 @@ nearest pyproject.toml's `[tool.runqy-notebook]`, the default here.
 
 from __future__ import annotations
 
+import importlib
 import os
 import sys
 from collections.abc import Mapping
@@ -30,10 +31,12 @@ class Settings:
 
     url: str | None = _setting(None, "Redis URL; without one localhost:6379, else embedded")
     embedded: bool = _setting(False, "always use the embedded server")
-    embedded_ttl: float = _setting(300.0, "the embedded server ends so long after its last client", least=1)  # noqa: E501
+    embedded_ttl: float = _setting(
+        300.0, "the embedded server ends so long after its last client", least=1
+    )
     state_dir: str | None = _setting(None, "where the embedded server keeps its data")
     queue: str | None = _setting(None, "the queue that run() serves")
-    config: str | None = _setting(None, "a runqy worker's config.yml")
+    config_file: str | None = _setting(None, "a runqy worker's config.yml")
     separator: str = _setting("_", "between a parent queue and its sub-queue: _ : or .")
     concurrency: int = _setting(1, "tasks that a worker runs at a time", least=1)
     store_results: bool = _setting(False, "write results to asynq:result:ID")
@@ -42,7 +45,9 @@ class Settings:
     timeout: float = _setting(1800.0, "longest run of a task that does not say", least=0.001)
     retry_delay: float = _setting(1.0, "the first retry's delay, doubled each time", least=0)
     retry_delay_max: float = _setting(600.0, "the longest delay between retries", least=0)
-    lease: float = _setting(15.0, "a worker that is silent for so long has lost its tasks", least=0.5)  # noqa: E501
+    lease: float = _setting(
+        15.0, "a worker that is silent for so long has lost its tasks", least=0.5
+    )
     shutdown_timeout: float = _setting(2.0, "how long a stop waits for running tasks", least=0)
     unique_ttl: float = _setting(3600.0, "how long --unique gives a finished task back", least=0)
     completed_ttl: float = _setting(DAY, "life of a completed task's record; 0 deletes it", least=0)
@@ -89,7 +94,9 @@ def converted(name: str, value: object, source: str) -> object:
         ) from None
     least = FIELDS[name].metadata["least"]
     if least is not None and not ready >= least:
-        raise SettingsError(f"The setting {name} must be at least {least:g}, not {value!r} ({source}).")
+        raise SettingsError(
+            f"The setting {name} must be at least {least:g}, not {value!r} ({source})."
+        )
     if name == "separator" and ready not in ("_", ":", "."):
         raise SettingsError(f"The setting separator is one of _ : . and not {value!r} ({source}).")
     return ready
@@ -128,12 +135,9 @@ def _project(folder: Path) -> dict[str, object]:
 
 
 def _read_toml(path: Path) -> dict[str, Any]:
-    if sys.version_info >= (3, 11):
-        import tomllib
-    else:
-        import tomli as tomllib
+    toml = importlib.import_module("tomllib" if sys.version_info >= (3, 11) else "tomli")
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        return dict(toml.loads(path.read_text(encoding="utf-8")))
     except (OSError, ValueError):
         return {}  # somebody else's broken file is not ours to complain about
 

@@ -88,7 +88,8 @@ class Registry:
 
     def add(self, handler: Handler) -> None:
         """Makes `handler` the one for its queue and type; raises HandlerError for a function that
-        no task could be given to."""
+        no task could be given to.
+        """
         _positional(handler.function, "handler", least=1)
         key = (handler.queue, handler.type)
         with self._lock:
@@ -111,9 +112,10 @@ class Registry:
             self._loaders[loader.queue] = loader
             self.version += 1
 
-    def handler_for(self, queue: str, type: str = "") -> Handler | None:  # noqa: A002
+    def handler_for(self, queue: str, type: str = "") -> Handler | None:
         """The handler that runs a task of this queue and type: of the queue itself, else of its
-        parent, else the plain one; in each case one for the type before one for any type."""
+        parent, else the plain one; in each case one for the type before one for any type.
+        """
         for owner in (queue, queues.parent_of(queue), None):
             for kind in (type, None):
                 if handler := self._handlers.get((owner, kind)):
@@ -214,7 +216,9 @@ def _check_options(decorator: str, options: dict[str, Any], known: tuple[str, ..
     for name, least in (("max_retry", 0), ("timeout", 0.001)):
         value = options.get(name)
         if value is not None and (isinstance(value, (bool, str)) or not value >= least):
-            raise HandlerError(f"@{decorator}: {name} must be a number from {least}, not {value!r}.")
+            raise HandlerError(
+                f"@{decorator}: {name} must be a number from {least}, not {value!r}."
+            )
 
 
 def _check_function(decorator: str, function: object) -> None:
@@ -250,7 +254,10 @@ def _positional(function: Callable[..., Any], what: str, *, least: int) -> int:
     """How many positional arguments the function can be given, at most 2."""
     parameters = _parameters(function)
     kinds = [p.kind for p in parameters]
-    room = sum(k in (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD) for k in kinds)  # noqa: E501
+    room = sum(
+        k in (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+        for k in kinds
+    )
     room = 2 if inspect.Parameter.VAR_POSITIONAL in kinds else min(room, 2)
     named = [p for p in parameters if p.kind is p.KEYWORD_ONLY and p.default is p.empty]
     if room < least or _required(function) > 2 or named:

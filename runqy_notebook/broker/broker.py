@@ -43,7 +43,8 @@ class Retention:
 @dataclass(frozen=True, slots=True)
 class Exchange:
     """A slot's next call: outcomes to write down, then tasks to claim. After a lost reply the very
-    same exchange is made again; its nonce keeps it from counting twice."""
+    same exchange is made again; its nonce keeps it from counting twice.
+    """
 
     slot: str
     nonce: str
@@ -55,7 +56,8 @@ class Exchange:
 @dataclass(frozen=True, slots=True)
 class Settled:
     """The answer to an exchange: a word per outcome (OK, FENCED, GONE), the tasks claimed, and
-    the queues passed over because a key of theirs has the wrong type."""
+    the queues passed over because a key of theirs has the wrong type.
+    """
 
     answers: list[str]
     tasks: list[Task]

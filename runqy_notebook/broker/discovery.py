@@ -8,6 +8,7 @@ takes at most 2 % of the server's time.
 from __future__ import annotations
 
 import time
+from typing import Any
 
 import redis
 
@@ -39,7 +40,8 @@ class Discovery:
 
     def known(self) -> set[str]:
         """The queues that the set names."""
-        return {to_text(raw) for raw in self._client.smembers(self._layout.queues)}
+        names: Any = self._client.smembers(self._layout.queues)
+        return set(map(to_text, names))
 
     def step(self, now: float) -> None:
         """Walks on over the keys where it is our turn; `now` is by the monotonic clock."""
@@ -54,9 +56,8 @@ class Discovery:
                 break
 
     def _scan(self) -> None:
-        self._cursor, keys = self._client.scan(
-            self._cursor, match=self._layout.pending_pattern, count=1000
-        )
+        page: Any = self._client.scan(self._cursor, match=self._layout.pending_pattern, count=1000)
+        self._cursor, keys = page
         found = {self._layout.queue_of_base(to_text(key)[: -len("pending")]) for key in keys}
         names = [name for name in found if queues.is_valid(name)]
         if names:

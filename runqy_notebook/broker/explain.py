@@ -216,7 +216,7 @@ _RULES: Final = (
     ),
     # Silence
     _Rule(
-        r"Timeout connecting|ETIMEDOUT",
+        r"Timeout connecting|ETIMEDOUT|EAGAIN",
         "no answer from this host in time",
         "Check host, port, firewall and VPN.",
     ),
@@ -249,12 +249,8 @@ def explain(error: BaseException, where: str) -> ConnectionFailedError:
             facts = {name: _scrubbed(text, where) for name, text in found.groupdict().items()}
             cause, remedy = rule.cause.format(**facts), rule.remedy.format(**facts)
             return ConnectionFailedError(str(where), cause, remedy)
-    said = _scrubbed(str(error), where).rstrip(". ")
-    return ConnectionFailedError(
-        str(where),
-        f"{type(error).__name__}{': ' if said else ''}{said}",
-        "Check the URL and see the server's log.",
-    )
+    cause = f"{type(error).__name__}: {_scrubbed(str(error), where)}".rstrip(":. ")
+    return ConnectionFailedError(str(where), cause, "Check the URL and see the server's log.")
 
 
 def is_garbled(error: BaseException) -> bool:

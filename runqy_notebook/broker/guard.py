@@ -13,7 +13,8 @@ from runqy_notebook.broker.explain import explain
 @contextmanager
 def explained(where: str) -> Iterator[None]:
     """Raises ConnectionFailedError, with cause and remedy, for what redis-py or the network
-    raises inside; `where` is the server's masked URL."""
+    raises inside; `where` is the server's masked URL.
+    """
     try:
         yield
     except (redis.RedisError, OSError) as error:

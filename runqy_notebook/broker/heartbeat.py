@@ -17,7 +17,8 @@ CLIENT = "runqy_notebook"
 
 class Heartbeat:
     """Writes `asynq:workers:WORKERID`. The set `asynq:workers` belongs to others: whoever makes it
-    fixes its type, so it is never written here."""
+    fixes its type, so it is never written here.
+    """
 
     def __init__(self, client: redis.Redis, worker_id: str, layout: Layout = DOCUMENTED) -> None:
         self._client = client

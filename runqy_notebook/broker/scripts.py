@@ -36,9 +36,9 @@ class Script:
     def __call__(self, client: redis.Redis, keys: Sequence[Any], args: Sequence[Any]) -> Any:
         """The script's answer; raises redis.ResponseError where a command in it was refused."""
         try:
-            return client.execute_command("EVALSHA", self.sha, len(keys), *keys, *args)
+            return client.evalsha(self.sha, len(keys), *keys, *args)
         except redis.exceptions.NoScriptError:
-            return client.execute_command("EVAL", self.source, len(keys), *keys, *args)
+            return client.eval(self.source, len(keys), *keys, *args)
 
 
 ENQUEUE: Final = Script("enqueue")

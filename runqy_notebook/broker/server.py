@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import redis
 
@@ -31,7 +32,8 @@ class Server:
 
 def open_server(settings: Settings) -> Server:
     """The server that the settings name; without a name the usual local one if it answers, else
-    the embedded one. Raises ConnectionFailedError, SettingsError, EmbeddedServerError."""
+    the embedded one. Raises ConnectionFailedError, SettingsError, EmbeddedServerError.
+    """
     if settings.embedded:
         return _embedded(settings)
     if settings.url is not None:
@@ -50,7 +52,8 @@ def _server(url: str, timeout: float = 5.0) -> Server:
 
 def _embedded(settings: Settings, note: str = "") -> Server:
     try:
-        found = embedded.ensure(settings.state_dir, ttl=settings.embedded_ttl)
+        folder = Path(settings.state_dir).expanduser() if settings.state_dir else None
+        found = embedded.ensure(folder, ttl=settings.embedded_ttl)
     except EmbeddedServerError:
         if embedded.find_binary() is not None:
             raise

@@ -22,7 +22,6 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from io import BufferedReader
 from pathlib import Path
 from typing import NamedTuple
@@ -141,14 +140,14 @@ class Supervisor:
         reader, writer = os.pipe()
         os.write(writer, self.config + address.encode())
         os.close(writer)
-        self.spawned_at, self.own_connections = time.monotonic(), 0
+        me, self.spawned_at, self.own_connections = os.getpid(), time.monotonic(), 0
         with open(reader) as stdin:
             self.server = subprocess.Popen(
                 [self.binary, "-"],
                 stdin=stdin,
                 stdout=sys.stderr,
                 pass_fds=[self.lock],
-                preexec_fn=in_server(os.getpid()),
+                preexec_fn=lambda: become_server(me),
             )
 
     def settle_address(self) -> None:
@@ -213,7 +212,7 @@ class Supervisor:
         quick = time.monotonic() - self.spawned_at < QUICK_DEATH
         self.quick_deaths = self.quick_deaths + 1 if quick else 1
         if status == 0 or self.quick_deaths > MAX_QUICK_DEATHS:
-            self.say(f"the server ended with status {status}: leaving it at that")
+            self.say(f"the server ended with status {status}: not starting it again")
             return False
         self.say(f"the server ended with status {status}: starting it again")
         if self.quick_deaths > 1:
@@ -297,24 +296,18 @@ def process_started(pid: int) -> str | None:
             return None
         return None if fields[0] in "ZX" else fields[19]
     command = ["ps", "-o", "stat=,lstart=", "-p", str(pid)]
-    state, *started = subprocess.run(command, capture_output=True, text=True).stdout.split() or [
-        "Z"
-    ]
-    return None if state[0] == "Z" else " ".join(started)
+    shown = subprocess.run(command, capture_output=True, text=True).stdout.split()
+    return " ".join(shown[1:]) if shown and shown[0][0] != "Z" else None
 
 
-def in_server(supervisor: int) -> Callable[[], None]:
-    """What the server's process does before it becomes the server."""
-
-    def prepare() -> None:
-        signal.pthread_sigmask(signal.SIG_SETMASK, [])
-        if sys.platform == "linux":
-            # However the supervisor ends, the server does not stay behind.
-            _prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
-            if os.getppid() != supervisor:
-                os._exit(1)
-
-    return prepare
+def become_server(supervisor: int) -> None:
+    """The last that a child of the supervisor does before it runs the server's binary."""
+    signal.pthread_sigmask(signal.SIG_SETMASK, [])
+    if sys.platform == "linux":
+        # However the supervisor ends, the server does not stay behind.
+        _prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+        if os.getppid() != supervisor:
+            os._exit(1)
 
 
 def take_lock(state_dir: Path) -> int | None:

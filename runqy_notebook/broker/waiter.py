@@ -102,7 +102,7 @@ class Waiter:
             self._asked.discard(queue)
         for queue in queues:
             if queue not in self._watched:
-                connection = self._pool.make_connection()  # not pooled: it stays busy
+                connection: Any = self._pool.make_connection()  # not pooled: it stays busy
                 connection.connect()
                 self._watched[queue] = connection
             if queue not in self._asked:
@@ -115,7 +115,8 @@ class Waiter:
 
     def _has_task(self, queue: str) -> bool:
         """Reads the answer to a BLMOVE; the next is asked by the next `wait`, after the claim that
-        follows this one: asked now, it would tell of the same task again."""
+        follows this one: asked now, it would tell of the same task again.
+        """
         self._asked.discard(queue)
         return self._watched[queue].read_response() is not None
 

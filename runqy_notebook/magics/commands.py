@@ -64,6 +64,8 @@ def enqueue(
     cell: Cell, queue: str, payload: str | None, wait: bool, timeout: float | None, **options: Any
 ) -> object:
     """Puts the payload, or a list of them, into the queue."""
+    if payload is None and cell.body is None and isinstance(options["unique"], str):
+        payload, options["unique"] = options["unique"], True  # `--unique {...}` without a key
     given = payloads(payload, cell.body, cell.evaluate)
     chosen = {name: value for name, value in options.items() if value is not None}
     session = current.session()
@@ -147,15 +149,15 @@ def workers(cell: Cell) -> object:
     return current.session().workers()
 
 
-def task(cell: Cell, id: str) -> TaskHandle:  # noqa: A002
+def task(cell: Cell, id: str) -> TaskHandle:
     return current.session().task(id)
 
 
-def result(cell: Cell, id: str, timeout: float) -> object:  # noqa: A002
+def result(cell: Cell, id: str, timeout: float) -> object:
     return current.session().wait_for_result(id, timeout)
 
 
-def wait(cell: Cell, id: list[str], timeout: float | None) -> object:  # noqa: A002
+def wait(cell: Cell, id: list[str], timeout: float | None) -> object:
     session = current.session()
     handles = [session.task(one) for one in id]
     for handle in handles:
@@ -176,9 +178,11 @@ def all_commands() -> list[Command]:
 
 
 def _connection() -> Iterable[Command]:
-    yield Command(("connect",), "connect to a Redis, or to the embedded server", connect).argument(
-        "url", nargs="?", metavar="URL"
-    ).argument("--embedded", action="store_true")
+    yield (
+        Command(("connect",), "connect to a Redis, or to the embedded server", connect)
+        .argument("url", nargs="?", metavar="URL")
+        .argument("--embedded", action="store_true")
+    )
     yield Command(("disconnect",), "close the connection and stop the worker", disconnect)
     yield Command(("status",), "the connection and the worker, in a few lines", status)
 
@@ -203,7 +207,8 @@ def _work() -> Iterable[Command]:
     start.argument("--store-results", action="store_true", default=None)
     start.argument("--lease", type=parser.duration, metavar="DURATION")
     yield start.argument("--config", metavar="FILE")
-    yield Command(("worker", "stop"), "let running tasks end, give back the rest", worker_stop
+    yield Command(
+        ("worker", "stop"), "let running tasks end, give back the rest", worker_stop
     ).argument("--timeout", type=parser.duration, metavar="DURATION")
     yield Command(("worker", "pause"), "claim nothing more for now", worker_pause)
     yield Command(("worker", "resume"), "claim again", worker_resume)
@@ -227,12 +232,16 @@ def _looking() -> Iterable[Command]:
 
 def _one_task() -> Iterable[Command]:
     yield Command(("task",), "the handle of a task", task).argument("id", metavar="ID")
-    yield Command(("result",), "wait for a task's result", result).argument(
-        "id", metavar="ID"
-    ).argument("--timeout", type=parser.duration, default=30.0, metavar="DURATION")
-    yield Command(("wait",), "wait until tasks are done", wait).argument(
-        "id", nargs="+", metavar="ID"
-    ).argument("--timeout", type=parser.duration, metavar="DURATION")
+    yield (
+        Command(("result",), "wait for a task's result", result)
+        .argument("id", metavar="ID")
+        .argument("--timeout", type=parser.duration, default=30.0, metavar="DURATION")
+    )
+    yield (
+        Command(("wait",), "wait until tasks are done", wait)
+        .argument("id", nargs="+", metavar="ID")
+        .argument("--timeout", type=parser.duration, metavar="DURATION")
+    )
 
 
 def _list(command: Command) -> Command:

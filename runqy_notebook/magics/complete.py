@@ -19,7 +19,7 @@ _LINE = re.compile(r"^(?:[^%]*=\s*|\s*(?:await\s+)?)%{1,2}runqy\s+(?P<typed>.*)$
 def matcher(commands: list[Command]) -> Any:
     """A completer's matcher for lines of these commands; it never raises."""
 
-    @context_matcher(identifier="runqy_notebook")
+    @context_matcher(identifier="runqy_notebook")  # type: ignore[untyped-decorator]
     def runqy_matcher(context: Any) -> Any:
         found = _LINE.match(context.text_until_cursor)
         if not found:
@@ -49,7 +49,9 @@ def _candidates(commands: list[Command], before: str, fragment: str) -> Iterable
         if tuple(words[: len(command.words)]) == command.words:
             return _arguments(command, words[len(command.words) :], fragment)
     depth = len(words)
-    return [c.words[depth] for c in commands if len(c.words) > depth and list(c.words[:depth]) == words]
+    return [
+        c.words[depth] for c in commands if len(c.words) > depth and list(c.words[:depth]) == words
+    ]
 
 
 def _arguments(command: Command, words: list[str], fragment: str) -> Iterable[str]:

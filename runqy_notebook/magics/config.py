@@ -13,7 +13,7 @@ from runqy_notebook.settings import FIELDS, converted
 _SOURCE = "%config Runqy"
 
 
-class _Base(Configurable):
+class _Base(Configurable):  # type: ignore[misc]
     """Traits that refuse unknown names and unusable values with one line."""
 
     def __init__(self, on_change: Callable[[], None], **arguments: Any) -> None:

@@ -32,7 +32,7 @@ def make(
 ) -> Any:
     """The magic's function for this shell; its docstring is what `%%runqy?` shows."""
 
-    @no_var_expand
+    @no_var_expand  # type: ignore[untyped-decorator]
     def runqy(line: str, cell: str | None = None) -> object:
         command, words = find(commands, line)
         if cell is not None and not command.takes_body:

@@ -24,8 +24,7 @@ class Parser(argparse.ArgumentParser):
         super().__init__(prog=f"%runqy {name}", add_help=False, allow_abbrev=False)
 
     def error(self, message: str) -> NoReturn:
-        usage = " ".join(self.format_usage().split()).removeprefix("usage: ")
-        raise UsageError(f"{message}. Usage: {usage}")
+        raise UsageError(f"{message.rstrip('.?')}. {self.prog} --help shows what it takes.")
 
     def options(self) -> list[str]:
         """Its option strings, such as --limit."""
@@ -63,10 +62,13 @@ class Command:
 
     def parse(self, words: list[str]) -> argparse.Namespace:
         """The arguments among these words; raises UsageError."""
-        known, unknown = self.parser.parse_known_args(words)
+        known, unknown = self.parser.parse_known_intermixed_args(words)
         if unknown:
             hint = did_you_mean(unknown[0], self.parser.options())
-            self.parser.error(f"{unknown[0]!r} is not understood here{hint.rstrip('?') or ''}")
+            raise UsageError(
+                f"{unknown[0]!r} is not understood here.{hint} "
+                f"{self.parser.prog} --help shows what it takes."
+            )
         return known
 
     @property

@@ -94,5 +94,6 @@ def new_id() -> str:
 
 def unique_id(queue: str, key: bytes) -> str:
     """The task id that `--unique` gives: the same queue and key always make the same id, so
-    the task's own hash says whether it is still unfinished (UUID version 5, RFC 9562)."""
+    the task's own hash says whether it is still unfinished (UUID version 5, RFC 9562).
+    """
     return str(uuid.uuid5(_UNIQUE, f"{queue}\0{key.hex()}"))

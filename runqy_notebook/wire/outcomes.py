@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Union
+from typing import TypeAlias
 
 from runqy_notebook.wire.documented import Task
 
@@ -46,4 +46,4 @@ class Released:
     task: Task
 
 
-Outcome = Union[Completed, Retried, Archived, Released]
+Outcome: TypeAlias = Completed | Retried | Archived | Released

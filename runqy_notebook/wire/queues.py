@@ -80,7 +80,8 @@ def usual_sub_queues(parent: str, separator: str) -> list[str]:
 
 def rank(queue: str, priorities: Mapping[str, int] | None = None) -> int:
     """Priority of a queue, higher first: told by `priorities` (full name or sub-queue), else
-    high > default > low, any other sub-queue like default."""
+    high > default > low, any other sub-queue like default.
+    """
     sub = split(queue)[1]
     told = priorities or {}
     if queue in told:

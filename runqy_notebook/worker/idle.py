@@ -22,7 +22,8 @@ LONGEST = 1.0  # seconds that a wait takes at most
 
 class Idle:
     """Leader and followers: the leader itself claims what it saw, so that a task reaches a waiting
-    slot without a hand-over between threads; once it found something a follower leads on."""
+    slot without a hand-over between threads; once it found something a follower leads on.
+    """
 
     def __init__(self, waiter: Waiter, serving: Serving, outage: Outage) -> None:
         self._waiter = waiter

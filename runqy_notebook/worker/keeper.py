@@ -23,7 +23,8 @@ class Chore:
 
 class Keeper:
     """Does its chores until stopped. What fails because Redis is away is told to `on_outage` and
-    done again at its next time; the thread never dies of it."""
+    done again at its next time; the thread never dies of it.
+    """
 
     def __init__(
         self,

@@ -42,7 +42,8 @@ class Loading:
 
     def prepare(self, loop: SlotLoop) -> None:
         """Runs, on this thread, the loaders that are new; queues whose loader raises are barred
-        until it is defined again."""
+        until it is defined again.
+        """
         state = (self._registry.version, len(self._serving.watched))
         if state == self._version:
             return

@@ -52,9 +52,7 @@ class Slot:
         self.ended = threading.Event()
         self._work = work
         self._loop = SlotLoop()
-        self._thread = threading.Thread(
-            target=self._live, name=f"runqy-slot-{number}", daemon=True
-        )
+        self._thread = threading.Thread(target=self._live, name=f"runqy-slot-{number}", daemon=True)
 
     @property
     def loop(self) -> SlotLoop:

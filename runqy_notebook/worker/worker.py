@@ -205,7 +205,7 @@ class Worker:
     def settle(
         self, slot: Slot, outcomes: tuple[Outcome, ...], queues: tuple[str, ...], want: int
     ) -> Settled | None:
-        """Writes a slot's outcomes down and claims; None when there is no more Redis to wait for."""
+        """Writes a slot's outcomes down and claims; None once given up."""
         settled = self.settler.settle(str(slot.number), outcomes, queues, want)
         self._idle.claimed(slot, found=bool(settled and settled.tasks))
         return settled

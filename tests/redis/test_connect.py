@@ -16,6 +16,7 @@ from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 import redis
@@ -33,7 +34,7 @@ def wait_until(predicate: Callable[[], object], why: str, seconds: float = 10) -
         time.sleep(0.005)
 
 
-def absent(what: str) -> None:
+def absent(what: str) -> NoReturn:
     if os.environ.get("CI"):
         pytest.fail(f"{what} is not installed")
     pytest.skip(f"{what} is not installed")
@@ -52,7 +53,7 @@ def redis_binary() -> str:
     binary = shutil.which("redis-server")
     if not binary:
         absent("redis-server")
-    return str(binary)
+    return binary
 
 
 def free_port() -> int:
@@ -369,11 +370,26 @@ def test_the_addresses_of_a_host_share_the_time(
     assert "no answer" in failure("redis://five.example/0", timeout=0.5).cause
 
 
-def test_a_server_that_hangs_is_given_up_in_time(dead_port: int) -> None:
+def test_a_server_that_hangs_is_given_up_in_time(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as mute:
-        error = failure(f"redis://127.0.0.1:{mute.getsockname()[1]}/0", timeout=0.5)
+        port = mute.getsockname()[1]
+        assert "not answer in time" in failure(f"redis://127.0.0.1:{port}/0", timeout=0.5).cause
+        assert "no TLS answer" in failure(f"rediss://127.0.0.1:{port}/0", timeout=0.5).cause
 
-    assert error.cause == "the server did not answer in time"
+    with socket.socket(socket.AF_UNIX) as mute:
+        mute.bind(f"{tmp_path}/r.sock")
+        mute.listen(1)
+        assert "not answer in time" in failure(f"unix://{tmp_path}/r.sock", timeout=0.5).cause
+
+
+def test_a_socket_whose_server_takes_nobody_is_given_up_in_time(tmp_path: Path) -> None:
+    with ExitStack() as stack:
+        full = stack.enter_context(socket.socket(socket.AF_UNIX))
+        full.bind(f"{tmp_path}/r.sock")
+        full.listen(0)
+        stack.enter_context(socket.socket(socket.AF_UNIX)).connect(f"{tmp_path}/r.sock")
+
+        assert "no answer" in failure(f"unix://{tmp_path}/r.sock", timeout=0.5).cause
 
 
 def test_a_missing_socket_is_named(tmp_path: Path) -> None:

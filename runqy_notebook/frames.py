@@ -1,0 +1,159 @@
+"""Records as DataFrames whose columns and dtypes are the same with and without rows.
+
+Times are UTC with microseconds (`datetime64[us, UTC]`, NaT for none), durations float seconds (NaN
+for none). Text is `object` with None for none, which every pandas from 2.1 on leaves as it is. The
+index is the task's id, the queue's name or the worker's id; an id listed twice is there twice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from operator import attrgetter
+from typing import Any, Final
+
+import numpy as np
+import pandas as pd
+
+from runqy_notebook.broker.records import QueueRecord, TaskRecord, WorkerRecord, shown
+from runqy_notebook.errors import PayloadError
+from runqy_notebook.wire import payload
+from runqy_notebook.wire.layout import to_bytes
+from runqy_notebook.wire.states import State
+
+TIME: Final = "datetime64[us, UTC]"
+PAYLOAD_CUT: Final = 4_096
+"""Bytes shown of a payload that is not JSON."""
+
+TASK_DTYPES: Final[Mapping[str, str]] = {
+    "queue": "object",
+    "state": "object",
+    "type": "object",
+    "payload": "object",  # the decoded JSON value
+    "retry": "int64",
+    "max_retry": "int64",
+    "enqueued_at": TIME,
+    "started_at": TIME,
+    "worker": "object",
+    "lease_expires_at": TIME,
+    "due_at": TIME,
+    "finished_at": TIME,
+    "duration": "float64",
+    "error": "object",
+}
+
+_ALWAYS = ("queue", "type", "payload", "retry", "max_retry", "enqueued_at")
+_WAITING = (*_ALWAYS, "due_at", "error")
+_FINISHED = (*_ALWAYS, "finished_at", "duration", "error")
+TASK_COLUMNS: Final[Mapping[State | None, Sequence[str]]] = {
+    State.PENDING: _ALWAYS,
+    State.ACTIVE: (*_ALWAYS, "started_at", "worker", "lease_expires_at"),
+    State.SCHEDULED: _WAITING,
+    State.RETRY: _WAITING,
+    State.COMPLETED: _FINISHED,
+    State.ARCHIVED: _FINISHED,
+    None: tuple(TASK_DTYPES),
+}
+"""The columns of `tasks`, by state."""
+
+QUEUE_DTYPES: Final[Mapping[str, str]] = {
+    "parent": "object",
+    "sub_queue": "object",
+    **dict.fromkeys((state.value for state in State), "int64"),
+    "processed": "int64",
+    "failed": "int64",
+    "processed_today": "int64",
+    "failed_today": "int64",
+    "paused": "bool",
+    "oldest_pending_s": "float64",
+    "trimmed": "int64",
+    "workers": "Int64",
+}
+
+WORKER_DTYPES: Final[Mapping[str, str]] = {
+    "host": "object",
+    "pid": "Int64",
+    "queues": "object",
+    "concurrency": "int64",
+    "status": "object",
+    "healthy": "bool",
+    "started_at": TIME,
+    "last_beat": TIME,
+    "active_task": "object",
+    "ours": "bool",
+}
+
+
+def tasks(records: Sequence[TaskRecord], state: State | None) -> pd.DataFrame:
+    """A row a task, in the order given, with the columns of TASK_COLUMNS for `state`; None is for
+    tasks of different states.
+
+    `payload` is the decoded JSON value; what is no JSON is shown as text, cut at 4 kB.
+    """
+    dtypes = {column: TASK_DTYPES[column] for column in TASK_COLUMNS[state]}
+    return _frame("id", [_text(record.id) for record in records], records, dtypes, _OF_TASK)
+
+
+def queues(records: Sequence[QueueRecord]) -> pd.DataFrame:
+    """A row a queue; `workers` is NA where nobody looked for them."""
+    names = [record.queue for record in records]
+    return _frame(
+        "queue", names, records, QUEUE_DTYPES, {"paused": lambda record: record.is_paused}
+    )
+
+
+def workers(records: Sequence[WorkerRecord]) -> pd.DataFrame:
+    """A row a worker; `queues` are their names, separated by a comma and a space."""
+    ids = [_text(record.id) for record in records]
+    return _frame("worker", ids, records, WORKER_DTYPES, _OF_WORKER)
+
+
+def _frame(
+    index: str,
+    labels: list[str],
+    records: Sequence[object],
+    dtypes: Mapping[str, str],
+    special: Mapping[str, Callable[[Any], object]],
+) -> pd.DataFrame:
+    """A column for each of `dtypes`: the record's field of that name, or what `special` says."""
+    columns = {}
+    for column, dtype in dtypes.items():
+        read = special.get(column, attrgetter(column))
+        columns[column] = _column([read(record) for record in records], dtype)
+    frame: pd.DataFrame = pd.DataFrame(columns)
+    frame.index = pd.Index(labels, dtype="object", name=index)
+    return frame
+
+
+def _column(values: list[Any], dtype: str) -> pd.Series[Any]:
+    series: pd.Series[Any]
+    if dtype == TIME:
+        # pandas 2.1 makes nanoseconds of datetimes first, which end in the year 2262.
+        naive = [None if moment is None else moment.replace(tzinfo=None) for moment in values]
+        series = pd.Series(np.array(naive, dtype="datetime64[us]")).dt.tz_localize("UTC")
+    else:
+        series = pd.Series(values, dtype=dtype)
+    return series
+
+
+def _payload(record: TaskRecord) -> object:
+    try:
+        return payload.decode(record.payload)
+    except PayloadError:
+        return shown(record.payload[:PAYLOAD_CUT])
+
+
+def _text(identifier: str) -> str:
+    """An id as text that every pandas can hold: no lone surrogates."""
+    return shown(to_bytes(identifier))
+
+
+_OF_TASK: Final[Mapping[str, Callable[[Any], object]]] = {
+    "state": lambda record: record.state.value,
+    "payload": _payload,
+}
+_OF_WORKER: Final[Mapping[str, Callable[[Any], object]]] = {
+    "host": lambda record: _text(record.host),
+    "queues": lambda record: ", ".join(record.queues),
+    "healthy": lambda record: record.is_healthy,
+    "ours": lambda record: record.is_ours,
+}
