@@ -11,6 +11,7 @@ from runqy_notebook.errors import RunqyError
 from runqy_notebook.magics import complete, magics
 from runqy_notebook.magics.commands import say_where
 from runqy_notebook.magics.config import RunqyConfig
+from runqy_notebook.magics.grammar import all_commands
 
 GRACE = 1.0
 """Seconds that running tasks get when the kernel shuts down; Jupyter kills it after about 2.5."""
@@ -21,11 +22,11 @@ class Extension:
 
     def __init__(self, ipython: Any) -> None:
         self.ipython = ipython
-        self.config = RunqyConfig(self._settings_changed, parent=ipython)
+        self.config = RunqyConfig.of(ipython, self._settings_changed, say=print)
         self.notices: deque[str] = deque(maxlen=20)
-        commands = magics.all_commands()
-        self.magic = magics.make(ipython, self.connect_options, commands)
-        self.matcher = complete.matcher(commands)
+        commands = all_commands()
+        self.magic = magics.make(ipython, commands)
+        self.matcher = complete.matcher(commands, ipython.user_ns)
 
     def load(self) -> None:
         """Registers everything and connects; a failure to connect is one line, no error."""
@@ -36,20 +37,20 @@ class Extension:
             shell.Completer.custom_matchers.append(self.matcher)
         shell.events.register("post_run_cell", self.tell_notices)
         adopt.take_over(current.run)
-        current.run_in_background(enabled=True)
+        current.open_with(self.session_options)
         atexit.register(self.shut_down)
         try:
             if not current.has_session():
-                current.connect(**self.connect_options())
+                current.connect()
             say_where()
         except RunqyError as error:
-            print(f"Not connected. {error}")
+            print(error if current.has_session() else f"Not connected. {error}")
 
     def unload(self) -> None:
         """Undoes `load`, last thing first."""
         shell = self.ipython
         atexit.unregister(self.shut_down)
-        current.run_in_background(enabled=False)
+        current.open_with(dict)
         current.disconnect()
         adopt.give_back()
         shell.events.unregister("post_run_cell", self.tell_notices)
@@ -59,7 +60,7 @@ class Extension:
         for kind in ("line", "cell"):  # IPython has no public way to take a magic back
             shell.magics_manager.magics[kind].pop("runqy", None)
 
-    def connect_options(self) -> dict[str, Any]:
+    def session_options(self) -> dict[str, Any]:
         """How sessions of this shell are opened."""
         return {"config": self.config.chosen(), "on_notice": self.notices.append}
 

@@ -30,6 +30,7 @@ class _Finder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
 
     def __init__(self, run: Callable[..., Any]) -> None:
         self.names = {"task": task, "load": load, "run": run, "run_once": run}
+        self.stand_ins: list[ModuleType] = []
         self.replaced: list[tuple[ModuleType, str, object]] = []
         self._real: dict[str, importlib.machinery.ModuleSpec] = {}
 
@@ -53,16 +54,19 @@ class _Finder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
         if real is not None and real.loader is not None:
             module.__file__ = real.origin
             real.loader.exec_module(module)
+            self.replace_in(module)
         else:
-            module.__dict__["RetryableError"] = RetryableError
-        self.replace_in(module)
+            self.stand_ins.append(module)
+            module.__dict__.update(self.names, RetryableError=RetryableError)
 
     def replace_in(self, module: ModuleType) -> None:
+        """Puts our names into a real module, and remembers what it had there."""
         for name, ours in self.names.items():
-            self.replaced.append((module, name, getattr(module, name, None)))
+            self.replaced.append((module, name, module.__dict__.get(name, _NOTHING)))
             setattr(module, name, ours)
 
 
+_NOTHING = object()
 _finder: _Finder | None = None
 
 
@@ -85,9 +89,12 @@ def give_back() -> None:
         return
     sys.meta_path.remove(_finder)
     for module, name, before in reversed(_finder.replaced):
-        if before is not None:
+        if before is _NOTHING:
+            delattr(module, name)
+        else:
             setattr(module, name, before)
-        elif sys.modules.get(module.__name__) is module:
+    for module in _finder.stand_ins:
+        if sys.modules.get(module.__name__) is module:
             del sys.modules[module.__name__]
     _finder = None
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import builtins
 import signal
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from types import FrameType
 from typing import Any
 
@@ -16,7 +17,13 @@ from runqy_notebook.session import Session
 from runqy_notebook.tasks import REGISTRY
 
 _session: Session | None = None
-_in_background = False
+_defaults: Callable[[], Mapping[str, Any]] = dict
+
+
+def open_with(defaults: Callable[[], Mapping[str, Any]]) -> None:
+    """What `Session` is given, from now on, beside what `connect` is told."""
+    global _defaults
+    _defaults = defaults
 
 
 def connect(url: str | None = None, **settings: Any) -> Session:
@@ -25,7 +32,7 @@ def connect(url: str | None = None, **settings: Any) -> Session:
     Raises what `Session` raises; the session before then stays.
     """
     global _session
-    opened = Session(url, **settings)
+    opened = Session(url, **{**_defaults(), **settings})
     before, _session = _session, opened
     if before is not None:
         before.close()
@@ -50,12 +57,6 @@ def has_session() -> bool:
     return _session is not None
 
 
-def run_in_background(*, enabled: bool) -> None:
-    """Whether `run()` starts the worker and returns (in a notebook) or works until interrupted."""
-    global _in_background
-    _in_background = enabled
-
-
 def run(*queues: str, **options: Any) -> None:
     """Works the queues of the handlers defined so far.
 
@@ -67,7 +68,7 @@ def run(*queues: str, **options: Any) -> None:
     adopt.collect(REGISTRY)
     opened = session()
     names = queues or _queues_to_run(opened)
-    if _in_background:
+    if hasattr(builtins, "__IPYTHON__"):  # how IPython tells code that it runs it
         worker = opened.start_worker(*names, **options)
         print(f"Worker serves {', '.join(worker.serving.names)}.")
     else:
@@ -77,7 +78,11 @@ def run(*queues: str, **options: Any) -> None:
 def work_until_interrupted(
     opened: Session, names: tuple[str, ...], say: Callable[[str], None], **options: Any
 ) -> None:
-    """Runs a worker until SIGINT or SIGTERM, then stops it cleanly."""
+    """Runs a worker until SIGINT or SIGTERM, then stops it cleanly.
+
+    While the @load functions run, the signals do what they always do: these can be long.
+    """
+    worker = opened.start_worker(*names, **options)
     stopping = threading.Event()
 
     def stop(number: int, frame: FrameType | None) -> None:
@@ -85,14 +90,13 @@ def work_until_interrupted(
 
     before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
-        worker = opened.start_worker(*names, **options)
         say(f"{worker.id} serves {', '.join(worker.serving.names)} of {opened.server.title}.")
         while not stopping.wait(0.2):
             pass
-        say(str(opened.stop_worker()))
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+        say(str(opened.stop_worker()))
 
 
 def print_to_stderr(text: str) -> None:

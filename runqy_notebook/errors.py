@@ -13,8 +13,10 @@ RunqyError
 ├── LoadError                the @load function raised; the worker did not start
 ├── TaskFailedError          the awaited task was archived
 ├── WaitTimeoutError         the awaited task is not done yet
-├── ResultNotStoredError     the task is done, its result was neither stored nor seen
-└── UsageError               a magic was typed wrongly
+├── ResultNotStoredError     the task is done, its result was neither stored nor kept
+└── UsageError               an option or a magic that makes no sense
+
+RunqyNotice                  a warning: it works, but perhaps not as meant
 
 In a cell a RunqyError is one line (IPython asks `_render_traceback_`); in plain Python it is
 an exception like any other.
@@ -23,7 +25,8 @@ an exception like any other.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from typing import Any
 
 
 def one_line(text: object, limit: int = 300) -> str:
@@ -39,11 +42,25 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
     return f" Did you mean {near[0]!r}?" if near else ""
 
 
+class RunqyNotice(UserWarning):
+    """Something that works, but perhaps not as meant."""
+
+
 class RunqyError(Exception):
     """The base of all errors of this package."""
 
     def _render_traceback_(self) -> list[str]:
         return [f"{type(self).__name__}: {self}"]
+
+    def __reduce__(self) -> tuple[Callable[..., Any], tuple[Any, ...], dict[str, Any]]:
+        # The constructors take facts, not the sentence that pickle would hand them.
+        return _remade, (type(self), self.args), self.__dict__
+
+
+def _remade(kind: type[RunqyError], args: tuple[object, ...]) -> RunqyError:
+    error = kind.__new__(kind)
+    error.args = args
+    return error
 
 
 class SettingsError(RunqyError):
@@ -84,8 +101,9 @@ class UnknownQueueError(RunqyError):
     def __init__(self, name: str, known: Iterable[str]) -> None:
         self.name, self.known = name, sorted(known)
         listed = ", ".join(self.known[:20]) or "none yet"
+        more = f" and {len(self.known) - 20} more" if len(self.known) > 20 else ""
         hint = did_you_mean(name, self.known)
-        super().__init__(f"No queue {name!r} in this Redis. Known queues: {listed}.{hint}")
+        super().__init__(f"No queue {name!r} in this Redis. Known queues: {listed}{more}.{hint}")
 
 
 class UnknownTaskError(RunqyError):
@@ -141,9 +159,18 @@ class LoadError(_UserCodeError):
     def __init__(self, loader: str, cause: BaseException, traceback_text: str) -> None:
         self.loader, self.cause, self.traceback_text = loader, cause, traceback_text
         super().__init__(
-            f"@load function {loader!r} raised {type(cause).__name__}; the worker did not start. "
-            "Mend the function, run its cell again and start the worker again."
+            f"The @load function {loader!r} raised {_named(cause)}; the worker did not start. "
+            "Mend the function, define it again and start the worker again."
         )
+
+
+def _named(cause: BaseException) -> str:
+    """The type of `cause` and what it says, if its `__str__` works."""
+    try:
+        said = one_line(cause)
+    except Exception:  # noqa: BLE001 - the user's __str__
+        said = ""
+    return f"{type(cause).__name__} ({said})" if said else type(cause).__name__
 
 
 class TaskFailedError(_UserCodeError):
@@ -153,31 +180,41 @@ class TaskFailedError(_UserCodeError):
         self.task_id, self.queue, self.error = task_id, queue, error
         self.traceback_text = traceback_text
         super().__init__(
-            f"Task {one_line(task_id, 80)!r} in {queue} is archived: {one_line(error)}"
+            f"Task {one_line(task_id, 80)!r} in {queue} was cancelled."
+            if error == "cancelled"
+            else f"Task {one_line(task_id, 80)!r} in {queue} failed and is archived: "
+            f"{one_line(error)}"
         )
 
 
 class WaitTimeoutError(RunqyError, TimeoutError):
     """The task was not done in the time given to wait; it goes on regardless."""
 
-    def __init__(self, task_id: str, seconds: float, state: str, remedy: str) -> None:
-        self.task_id, self.seconds, self.state = task_id, seconds, state
+    def __init__(
+        self, task_id: str, seconds: float, state: str, remedy: str, error: str | None = None
+    ) -> None:
+        self.task_id, self.seconds, self.state, self.error = task_id, seconds, state, error
+        last = f" (the last attempt failed: {one_line(error, 160)})" if error else ""
         super().__init__(
-            f"Task {one_line(task_id, 80)!r} is still {state} after {seconds:g} s. {remedy}"
+            f"Task {one_line(task_id, 80)!r} is still {_UNDER_WAY.get(state, state)} after "
+            f"{seconds:g} s{last}. {remedy}"
         )
 
 
+_UNDER_WAY = {"retry": "waiting for another attempt"}
+
+
 class ResultNotStoredError(RunqyError):
-    """The task is completed, but its result was neither stored in Redis nor seen here."""
+    """The task is completed, but its result was neither stored in Redis nor kept here."""
 
     def __init__(self, task_id: str) -> None:
         self.task_id = task_id
         super().__init__(
             f"Task {one_line(task_id, 80)!r} is completed, but its result was neither stored nor "
-            "seen by this kernel. Enqueue with store=True (--store), start the worker with "
+            "kept by this kernel. Enqueue with store=True (--store), start the worker with "
             "store_results=True (--store-results), or let the handler deliver it."
         )
 
 
 class UsageError(RunqyError):
-    """A magic was typed in a way it does not understand."""
+    """An option or a magic was given in a way that makes no sense."""

@@ -43,7 +43,7 @@ TASK_DTYPES: Final[Mapping[str, str]] = {
 
 _ALWAYS = ("queue", "type", "payload", "retry", "max_retry", "enqueued_at")
 _WAITING = (*_ALWAYS, "due_at", "error")
-_FINISHED = (*_ALWAYS, "finished_at", "duration", "error")
+_FINISHED = (*_ALWAYS, "started_at", "finished_at", "duration", "error")
 TASK_COLUMNS: Final[Mapping[State | None, Sequence[str]]] = {
     State.PENDING: _ALWAYS,
     State.ACTIVE: (*_ALWAYS, "started_at", "worker", "lease_expires_at"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable
 
-from runqy_notebook.tasks import REGISTRY, Registry
+from runqy_notebook.registry import REGISTRY, Registry
 from runqy_notebook.wire import queues
 
 _FRESH = 5.0  # seconds for which the known queues are believed
@@ -14,6 +14,8 @@ _FRESH = 5.0  # seconds for which the known queues are believed
 class Names:
     """Resolves names. A *parent* is known by a handler or worker of that name or by having
     sub-queues; a task for it goes to its default sub-queue. Any other name is taken as it is.
+
+    A handler for `inference_high` is one for that sub-queue, not for a parent of that name.
     """
 
     def __init__(
@@ -28,13 +30,16 @@ class Names:
 
     def target(self, name: str) -> str:
         """The full name of the queue; raises QueueNameError. A round trip every 5 s at most."""
-        name = queues.checked(name)
-        if self._is_parent(name):
-            return queues.checked(queues.default_of(name, self._separator))
-        return name
+        target = queues.checked(name)
+        default = queues.default_of(name, self._separator)
+        # `my.queue_default` would be a sub-queue of `my`: such a name is left alone.
+        if queues.parent_of(default) == name and self._is_parent(name):
+            target = queues.checked(default)
+        self._known |= {target}
+        return target
 
     def _is_parent(self, name: str) -> bool:
-        if name in self._registry.queues():
+        if name in self._registry.queues() and not _is_usual_sub_queue(name):
             return True
         known = self._known_queues()
         if name in known:
@@ -49,3 +54,8 @@ class Names:
             self._known = frozenset(self._look())
             self._believed_until = now + _FRESH
         return self._known
+
+
+def _is_usual_sub_queue(name: str) -> bool:
+    parent = queues.parent_of(name)
+    return any(name in queues.usual_sub_queues(parent, separator) for separator in "_:.")

@@ -197,12 +197,8 @@ class Session:
 
         wanted = None if state is None else _state(state)
         with explained(self.server.where):
-            records = [
-                record
-                for each in ([wanted] if wanted else State)
-                for record in self._inspector.tasks(queue, each, limit)
-            ]
-        return frames.tasks(records[:limit], wanted)
+            records = self._inspector.tasks(queue, wanted, limit)
+        return frames.tasks(records, wanted)
 
     def queues(self, name: str | None = None) -> pd.DataFrame:
         """How many tasks each queue has in each state, and what it has done."""

@@ -9,25 +9,34 @@ from __future__ import annotations
 
 import importlib
 import os
+import re
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields
+from datetime import timedelta
+from numbers import Integral, Real
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from runqy_notebook.errors import SettingsError, did_you_mean
+from runqy_notebook.errors import SettingsError, did_you_mean, one_line
 
 DAY = 86_400.0
 
 
-def _setting(default: object, help_text: str, *, least: float | None = None) -> Any:
-    return field(default=default, metadata={"help": help_text, "least": least})
+MOST = 999_999_999
+"""More would break scripts of the queue half-way, in numbers that Redis does not take."""
+
+
+def _setting(
+    default: object, help_text: str, *, least: float | None = None, most: int = MOST
+) -> Any:
+    return field(default=default, metadata={"help": help_text, "least": least, "most": most})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """What a session is set to. Durations are seconds."""
+    """What a session is set to. Durations are seconds; they may be given as "90s" or "1h30m"."""
 
     url: str | None = _setting(None, "Redis URL; without one localhost:6379, else embedded")
     embedded: bool = _setting(False, "always use the embedded server")
@@ -38,7 +47,7 @@ class Settings:
     queue: str | None = _setting(None, "the queue that run() serves")
     config_file: str | None = _setting(None, "a runqy worker's config.yml")
     separator: str = _setting("_", "between a parent queue and its sub-queue: _ : or .")
-    concurrency: int = _setting(1, "tasks that a worker runs at a time", least=1)
+    concurrency: int = _setting(1, "tasks that a worker runs at a time", least=1, most=1000)
     store_results: bool = _setting(False, "write results to asynq:result:ID")
     result_ttl: float = _setting(3600.0, "life of a stored result", least=1)
     max_retry: int = _setting(3, "retries of a task that does not say", least=0)
@@ -66,15 +75,14 @@ def resolve(
     folder: Path | None = None,
 ) -> Settings:
     """The settings in force; raises SettingsError naming the source of a bad name or value."""
-    environ = os.environ if environ is None else environ
     values: dict[str, object] = {}
-    for source, found in (
-        ("[tool.runqy-notebook] in pyproject.toml", _project(folder or Path.cwd())),
-        ("the environment", _environment(environ)),
-        ("%config Runqy", dict(config or {})),
-        ("an argument", {k: v for k, v in (arguments or {}).items() if v is not None}),
+    for found in (
+        _project(folder),
+        _environment(os.environ if environ is None else environ),
+        _said(config, "%config Runqy"),
+        _said(arguments, "an argument"),
     ):
-        checked = {name: converted(name, value, source) for name, value in found.items()}
+        checked = {name: converted(name, value, source) for name, value, source in found}
         if "url" in checked and "embedded" not in checked:
             checked["embedded"] = False  # a nearer source that names a server means it
         values |= checked
@@ -84,54 +92,132 @@ def resolve(
 def converted(name: str, value: object, source: str) -> object:
     """`value` in the type of the setting `name`; raises SettingsError otherwise."""
     if name not in FIELDS:
-        raise SettingsError(f"There is no setting {name!r} ({source}).{did_you_mean(name, FIELDS)}")
+        hint = did_you_mean(name, FIELDS) or f" The settings are {', '.join(FIELDS)}."
+        raise SettingsError(f"There is no setting {name!r} ({source}).{hint}")
     kind = str(FIELDS[name].type).removesuffix(" | None")
+    shown = f"a {type(value).__name__}" if name == "url" else one_line(repr(value), 80)
     try:
         ready = _CONVERTERS[kind](value)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, ArithmeticError):
         raise SettingsError(
-            f"The setting {name} wants {_KINDS[kind]}, not {value!r} ({source})."
+            f"The setting {name} wants {_KINDS[kind]}, not {shown} ({source})."
         ) from None
-    least = FIELDS[name].metadata["least"]
-    if least is not None and not ready >= least:
-        raise SettingsError(
-            f"The setting {name} must be at least {least:g}, not {value!r} ({source})."
-        )
+    least, most = FIELDS[name].metadata["least"], FIELDS[name].metadata["most"]
+    if least is not None and not least <= ready <= most:
+        bound = f"at least {least:g}" if ready < least else f"at most {most}"
+        raise SettingsError(f"The setting {name} must be {bound}, not {shown} ({source}).")
     if name == "separator" and ready not in ("_", ":", "."):
-        raise SettingsError(f"The setting separator is one of _ : . and not {value!r} ({source}).")
+        raise SettingsError(f"The setting separator is one of _ : . and not {shown} ({source}).")
     return ready
 
 
-def _environment(environ: Mapping[str, str]) -> dict[str, object]:
-    found: dict[str, object] = {}
-    if environ.get("REDIS_HOST"):
-        found["url"] = _runqy_server_url(environ)
-    for variable in ("REDIS_URL", "RUNQY_REDIS_URL", "RUNQY_URL"):
-        if environ.get(variable):
-            found["url"] = environ[variable]
+_UNITS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
+_UNITS |= {"d": DAY, "w": 7 * DAY}
+_PART = re.compile(r"(\d+\.?\d*|\.\d+)(ns|us|µs|ms|[smhdw])", re.ASCII)
+_DURATION = re.compile(rf"(?:{_PART.pattern})+", re.ASCII)
+
+
+def seconds_of(duration: object) -> float:
+    """Seconds in a number, a timedelta, or text as Go writes it ("90s", "1h30m", "500ms"; "90" is
+    seconds too); raises TypeError, ValueError or OverflowError for anything else, NaN included.
+    """
+    if isinstance(duration, timedelta):
+        seconds = duration.total_seconds()
+    elif isinstance(duration, str) and _DURATION.fullmatch(text := duration.strip()):
+        seconds = sum(float(number) * _UNITS[unit] for number, unit in _PART.findall(text))
+    elif isinstance(duration, (str, Real)) and not isinstance(duration, bool):
+        seconds = float(duration)
+    else:
+        raise TypeError(duration)
+    if not abs(seconds) < float("inf"):
+        raise ValueError(duration)
+    return seconds
+
+
+def checked_seconds(name: str, duration: object, least: float) -> float:
+    """Seconds of an option called `name`; raises ValueError with a sentence."""
+    try:
+        seconds = seconds_of(duration)
+    except (TypeError, ValueError, OverflowError):
+        seconds = -1.0
+    if not least <= seconds <= MOST:
+        shown = one_line(repr(duration), 80)
+        raise ValueError(f"{name} must be a number of seconds from {least:g}, not {shown}.")
+    return seconds
+
+
+def checked_count(name: str, number: object) -> int:
+    """A whole number from 0 of an option called `name`; raises ValueError with a sentence."""
+    if isinstance(number, Integral) and not isinstance(number, bool) and 0 <= int(number) <= MOST:
+        return int(number)
+    shown = one_line(repr(number), 80)
+    raise ValueError(f"{name} must be a whole number from 0, not {shown}.")
+
+
+def checked_flag(name: str, flag: object) -> bool:
+    """True or False (or numpy's) of an option called `name`; raises ValueError with a sentence."""
+    if isinstance(flag, bool) or type(flag).__name__ in ("bool_", "bool"):
+        return bool(flag)
+    raise ValueError(f"{name} must be True or False, not {one_line(repr(flag), 80)}.")
+
+
+_Found = Iterator[tuple[str, object, str]]
+"""Name, value, and where they stand, of what one source says."""
+
+
+def _said(values: Mapping[str, object] | None, source: str) -> _Found:
+    for name, value in (values or {}).items():
+        if value is not None:
+            yield name, value, source
+
+
+def _environment(environ: Mapping[str, str]) -> _Found:
     for name in FIELDS:
-        if name != "url" and environ.get(f"RUNQY_{name.upper()}"):
-            found[name] = environ[f"RUNQY_{name.upper()}"]
-    return found
+        variable = f"RUNQY_{name.upper()}"
+        if name != "url" and environ.get(variable):
+            yield name, environ[variable], f"{variable} in the environment"
+    for variable in ("RUNQY_URL", "RUNQY_REDIS_URL", "REDIS_URL"):
+        if environ.get(variable):
+            yield "url", environ[variable], f"{variable} in the environment"
+            return
+    if environ.get("REDIS_HOST"):
+        yield "url", _runqy_server_url(environ), "REDIS_HOST in the environment"
 
 
 def _runqy_server_url(environ: Mapping[str, str]) -> str:
     """The URL that REDIS_HOST, REDIS_PORT, REDIS_PASSWORD and REDIS_TLS spell together."""
     scheme = "rediss" if environ.get("REDIS_TLS", "").lower() in ("1", "true", "yes") else "redis"
     host, _, port = environ["REDIS_HOST"].partition(":")
+    if ":" in port:  # an IPv6 address
+        host, port = f"[{environ['REDIS_HOST'].strip('[]')}]", ""
+    # Kubernetes sets REDIS_PORT=tcp://10.0.0.1:6379 in every pod beside a service named redis.
+    port = environ.get("REDIS_PORT", "").rpartition(":")[2] or port or "6379"
     password = environ.get("REDIS_PASSWORD", "")
     login = f":{quote(password, safe='')}@" if password else ""
-    return f"{scheme}://{login}{host}:{environ.get('REDIS_PORT') or port or '6379'}/0"
+    return f"{scheme}://{login}{host}:{port}/0"
 
 
-def _project(folder: Path) -> dict[str, object]:
-    """The table of the nearest pyproject.toml at or above `folder` (none: empty)."""
-    for candidate in (folder, *folder.parents):
-        path = candidate / "pyproject.toml"
-        if path.is_file():
-            table = _read_toml(path).get("tool", {}).get("runqy-notebook", {})
-            return {name.replace("-", "_"): value for name, value in table.items()}
-    return {}
+def _project(folder: Path | None) -> _Found:
+    """What the nearest pyproject.toml at or above `folder` says; paths in it are relative to it."""
+    path = _project_file(folder)
+    table = _read_toml(path).get("tool") if path else None
+    ours = table.get("runqy-notebook") if isinstance(table, dict) else None
+    if path is None or not isinstance(ours, dict):
+        return
+    for key, value in ours.items():
+        name = key.replace("-", "_")
+        if name in ("state_dir", "config_file") and isinstance(value, str):
+            value = str(path.parent / Path(value).expanduser())
+        yield name, value, f"[tool.runqy-notebook] in {path}"
+
+
+def _project_file(folder: Path | None) -> Path | None:
+    try:
+        start = folder or Path.cwd()
+        paths = [each / "pyproject.toml" for each in (start, *start.parents)]
+        return next((path for path in paths if path.is_file()), None)
+    except OSError:  # the working directory was deleted, or is not ours to look at
+        return None
 
 
 def _read_toml(path: Path) -> dict[str, Any]:
@@ -162,20 +248,16 @@ def _to_int(value: object) -> int:
     return int(number)
 
 
-def _to_float(value: object) -> float:
-    if isinstance(value, bool):
-        raise TypeError(value)
-    number = float(value)  # type: ignore[arg-type]
-    if not abs(number) < float("inf"):
-        raise ValueError(value)
-    return number
-
-
 def _to_text(value: object) -> str:
     if not isinstance(value, (str, Path)):
         raise TypeError(value)
     return str(value)
 
 
-_CONVERTERS = {"bool": _to_bool, "int": _to_int, "float": _to_float, "str": _to_text}
-_KINDS = {"bool": "true or false", "int": "a whole number", "float": "a number", "str": "text"}
+_CONVERTERS = {"bool": _to_bool, "int": _to_int, "float": seconds_of, "str": _to_text}
+_KINDS = {
+    "bool": "true or false",
+    "int": "a whole number",
+    "float": "a number of seconds",
+    "str": "text",
+}

@@ -170,10 +170,10 @@ class Address:
     """What a Redis URL says."""
 
     where: Masked
-    tls: bool
+    scheme: str  # redis, rediss or unix
     host: str  # empty for a unix socket
     port: int
-    options: dict[str, Any] = field(repr=False)  # keyword arguments of redis.Redis, with secrets
+    options: dict[str, Any] = field(repr=False)  # what redis-py wants to know, secrets too
 
 
 def read_url(url: str) -> Address:
@@ -187,21 +187,22 @@ def read_url(url: str) -> Address:
         raise SettingsError(f"{masked(text).quote(text)} is not a Redis URL. {_FORMS}")
     text = text if SCHEME.match(text) else f"redis://{text}"
     where = masked(text)
-    scheme, _, rest = text.partition("://")
-    _refuse_foreign(scheme.lower(), where)
+    written, _, rest = text.partition("://")
+    scheme = written.lower()
+    _refuse_foreign(scheme, where)
     login, place, query = _split(rest, where)
-    tls = scheme.lower() == "rediss"
-    options = _query_options(query, where, tls=tls) | _login(login)
-    if scheme.lower() == "unix":
-        options["unix_socket_path"] = _socket_path(place, where)
-        return Address(where, False, "", 0, options)
+    options = _query_options(query, where, tls=scheme == "rediss") | _login(login)
+    if scheme == "unix":
+        options["path"] = _socket_path(place, where)
+        return Address(where, scheme, "", 0, options)
     server, _, database = place.partition("/")
     host, port = _host_and_port(server, where)
     options.setdefault("db", _path_database(database, where))
-    if tls:  # on also where redis-py (before 6) has it off
+    if scheme == "rediss":  # on also where redis-py (before 6) has it off
         checked = options.get("ssl_check_hostname", True) and options.get("ssl_cert_reqs") != "none"
         options["ssl_check_hostname"] = checked
-    return Address(where, tls, host, port, options | {"host": host, "port": port, "ssl": tls})
+    options |= {"host": host, "port": port, "socket_keepalive": True}
+    return Address(where, scheme, host, port, options)
 
 
 def _refusal(where: Masked, cause: str, remedy: str) -> SettingsError:

@@ -10,6 +10,7 @@ import redis
 
 from runqy_notebook.broker import scripts
 from runqy_notebook.broker.guard import explained
+from runqy_notebook.broker.impatient import impatient_client
 from runqy_notebook.errors import RunqyError, TaskConflictError
 from runqy_notebook.wire.documented import Task, read_task
 from runqy_notebook.wire.layout import DOCUMENTED, Layout, to_bytes, to_text
@@ -17,6 +18,8 @@ from runqy_notebook.wire.outcomes import Archived, Completed, Outcome, Released,
 
 CRASH_LIMIT = 3
 """A task that was lost with its worker so many times is archived."""
+
+_LONGEST = 1e9  # seconds; what is to live longer lives so long (Redis has a limit too)
 
 
 class WrongTypeError(RunqyError):
@@ -55,8 +58,11 @@ class Exchange:
 
 @dataclass(frozen=True, slots=True)
 class Settled:
-    """The answer to an exchange: a word per outcome (OK, FENCED, GONE), the tasks claimed, and
-    the queues passed over because a key of theirs has the wrong type.
+    """The answer to an exchange: a word per outcome, the tasks claimed, and a key of each queue
+    that was passed over because of that key's type.
+
+    OK: written down. FENCED: the task was given to another worker. GONE: deleted by an outsider.
+    UNSOUND: the queue was passed over; the task is redelivered once its key is mended.
     """
 
     answers: list[str]
@@ -84,8 +90,33 @@ class Broker:
     ) -> None:
         self.client = client
         self.where = where  # for error messages
-        self.retention = retention
         self.layout = layout
+        self._retention = retention
+        self._origin: Broker | None = None
+
+    @property
+    def retention(self) -> Retention:
+        """How finished tasks are kept from now on; `impatient` ones follow their origin."""
+        return self._origin.retention if self._origin else self._retention
+
+    @retention.setter
+    def retention(self, value: Retention) -> None:
+        self._retention = value
+
+    def impatient(self, *, patience: float) -> Broker:
+        """The same on connections of its own, where an answer may take `patience` seconds; `close`
+        it.
+        """
+        client = impatient_client(self.client, patience)
+        twin = Broker(client, self.where, self._retention, self.layout)
+        twin._origin = self
+        return twin
+
+    def close(self) -> None:
+        """Ends the connections of a broker that was made by `impatient`."""
+        if self._origin and self._origin.client is not self.client:
+            # What another thread still waits on it closes itself.
+            self.client.connection_pool.disconnect(inuse_connections=False)
 
     def enqueue(
         self,
@@ -145,10 +176,7 @@ class Broker:
                 exchange.want,
                 lease,
                 len(exchange.queues),
-                self.retention.completed_ttl,
-                self.retention.completed_cap,
-                self.retention.archived_ttl,
-                self.retention.archived_cap,
+                *_kept(self.retention),
                 *(part for o in exchange.outcomes for part in _row(number[o.task.queue], o)),
             ],
         )
@@ -188,8 +216,7 @@ class Broker:
                 [ours + "swept", ours + "waiting", ours + "suspects", ours + "trimmed", *bases],
                 [
                     self.layout.tasks,
-                    self.retention.archived_ttl,
-                    self.retention.archived_cap,
+                    *_kept(self.retention)[2:],
                     CRASH_LIMIT,
                     second_look,
                 ],
@@ -201,12 +228,6 @@ class Broker:
                 break
         return events
 
-    def serve(self, queues: Sequence[str]) -> None:
-        """Makes these queues known to everybody who lists queues."""
-        if queues:
-            with explained(self.where):
-                self.client.sadd(self.layout.queues, *queues)
-
     def _call(self, script: scripts.Script, keys: Sequence[object], args: Sequence[object]) -> Any:
         with explained(self.where):
             return script(self.client, keys, args)
@@ -217,13 +238,23 @@ class Broker:
         return read_task(self.layout.queue_of_base(to_text(base)), task_id, token, values)
 
 
+def _kept(retention: Retention) -> tuple[float, int, float, int]:
+    """Completed ttl and cap, archived ttl and cap."""
+    return (
+        min(retention.completed_ttl, _LONGEST),
+        retention.completed_cap,
+        min(retention.archived_ttl, _LONGEST),
+        retention.archived_cap,
+    )
+
+
 def _row(number: int, outcome: Outcome) -> tuple[object, ...]:
     """The seven arguments by which the settle script knows an outcome."""
     task = outcome.task
     head = (number, to_bytes(task.id), task.token)
     match outcome:
         case Completed(result=result, result_ttl=ttl):
-            return (*head, "complete", result, ttl, 0)
+            return (*head, "complete", result, min(ttl, _LONGEST), 0)
         case Retried(error=error, delay=delay):
             return (*head, "retry", to_bytes(error), task.retry + 1, delay)
         case Archived(error=error):

@@ -50,6 +50,11 @@ def open_client(url: str, *, timeout: float = 5.0) -> redis.Redis:
             seen = _second_look(address, gives_up_at - time.monotonic())
         # Not chained: the traceback of the original could print what the server echoed.
         raise (seen or explain(error, address.where)) from None
+    except TypeError:
+        raise SettingsError(
+            f"{address.where}: redis-py {redis.__version__} lacks an option of this URL. "
+            "Drop the option, or upgrade the package redis."
+        ) from None
 
 
 def server_version(client: redis.Redis) -> tuple[str, str]:
@@ -58,23 +63,18 @@ def server_version(client: redis.Redis) -> tuple[str, str]:
 
 
 def _client(address: Address, *, connect: float, reply: float) -> redis.Redis:
-    try:
-        return redis.Redis(
-            **address.options,
-            decode_responses=False,
-            protocol=2,  # RESP3 would cost round trips at each connect and gives us nothing
-            socket_connect_timeout=connect,
-            socket_timeout=reply,
-            socket_keepalive=True,
-            retry=Retry(NoBackoff(), 0),
-            health_check_interval=HEALTH_CHECK,
-            client_name="runqy_notebook",
-        )
-    except TypeError:
-        raise SettingsError(
-            f"{address.where}: redis-py {redis.__version__} lacks an option of this URL. "
-            "Drop the option, or upgrade the package redis."
-        ) from None
+    # Not redis.Redis(**options), which (before 8) forgets connect's limit for a unix socket.
+    return redis.Redis.from_url(
+        f"{address.scheme}://",
+        **address.options,
+        decode_responses=False,
+        protocol=2,  # RESP3 would cost round trips at each connect and gives us nothing
+        socket_connect_timeout=connect,
+        socket_timeout=reply,
+        retry=Retry(NoBackoff(), 0),
+        health_check_interval=HEALTH_CHECK,
+        client_name="runqy_notebook",
+    )
 
 
 def _examine(address: Address, timeout: float) -> None:
@@ -150,7 +150,7 @@ def _second_look(address: Address, patience: float) -> ConnectionFailedError | N
         return None
     try:
         with socket.create_connection((address.host, address.port), patience) as raw:
-            if address.tls:
+            if address.scheme == "rediss":
                 return (
                     ConnectionFailedError(str(address.where), *NOT_TLS) if _is_plain(raw) else None
                 )

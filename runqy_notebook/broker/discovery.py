@@ -63,10 +63,10 @@ class Discovery:
         if names:
             self._client.sadd(self._layout.queues, *names)
 
-    def end(self) -> None:
+    def end(self, client: redis.Redis) -> None:
         """Leaves the scanning to others."""
-        if self._is_scanner and self._client.get(self._lock) == self._scanner.encode():
-            self._client.delete(self._lock)
+        if self._is_scanner and client.get(self._lock) == self._scanner.encode():
+            client.delete(self._lock)
 
     def _may_scan(self, now: float) -> bool:
         """Whether we hold the fleet's scanner lock, which is asked for or renewed every 5 s."""

@@ -18,4 +18,4 @@ def explained(where: str) -> Iterator[None]:
     try:
         yield
     except (redis.RedisError, OSError) as error:
-        raise explain(error, where) from error
+        raise explain(error, where) from None  # redis-py quotes what it sent

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import unquote, urlsplit
 
 import redis
 
 from runqy_notebook.broker import embedded
+from runqy_notebook.broker.address import Masked, masked
 from runqy_notebook.broker.connect import open_client
-from runqy_notebook.broker.explain import masked
 from runqy_notebook.errors import ConnectionFailedError, EmbeddedServerError
 from runqy_notebook.settings import Settings
 
@@ -60,4 +61,5 @@ def _embedded(settings: Settings, note: str = "") -> Server:
         title = f"in-process fakeredis: this kernel only, not saved{note}"
         return Server(embedded.fake_client(), title, "in-process fakeredis", None, True)
     title = f"embedded {found.family} {found.version}{note}"
-    return Server(open_client(found.url), title, "embedded server", found.url, True)
+    where = Masked("the embedded server", [unquote(urlsplit(found.url).password or "")])
+    return Server(open_client(found.url), title, where, found.url, True)

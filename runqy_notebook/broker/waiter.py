@@ -7,16 +7,18 @@ connection for each queue, all read by one thread.
 
 from __future__ import annotations
 
-import select
+import selectors
 import socket
 import threading
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import redis
 
 from runqy_notebook.broker.guard import explained
+from runqy_notebook.broker.impatient import is_in_process
 from runqy_notebook.errors import ConnectionFailedError
 from runqy_notebook.wire.layout import DOCUMENTED, Layout
 
@@ -26,7 +28,20 @@ MOST_CONNECTIONS = 8
 POLL = 0.1
 """Seconds between looks at what cannot be watched."""
 
+REFUSED_FOR = 5.0
+"""Seconds for which a queue is polled after its BLMOVE was refused: memory is full, the key has a
+wrong type, an ACL forbids it. A claim may still work."""
+
 _BLOCK = 10  # seconds after which the server answers nil and we ask again
+_OVERDUE = 15.0  # seconds after which a BLMOVE that was not answered never will be
+
+
+@dataclass(slots=True)
+class _Watch:
+    """A connection, and since when its BLMOVE is under way (None: it was answered)."""
+
+    connection: Any
+    asked_at: float | None = None
 
 
 class Waiter:
@@ -36,13 +51,12 @@ class Waiter:
         self._where = where
         self._pool = client.connection_pool
         self._layout = layout
-        self._watched: dict[str, Any] = {}  # queue -> its connection
-        self._asked: set[str] = set()  # queues whose BLMOVE is under way
-        self._unwatchable = not isinstance(self._pool, redis.ConnectionPool) or "fake" in (
-            type(client).__name__.lower()
-        )
+        self._watches: dict[str, _Watch] = {}
+        self._refused: dict[str, float] = {}  # queue -> until when it is polled
+        self._is_polling = is_in_process(client)
         self._bell, self._ringer = socket.socketpair()
         self._bell.setblocking(False)
+        self._ringer.setblocking(False)
         self._rung = threading.Event()
 
     def wait(self, queues: Sequence[str], seconds: float) -> str | None:
@@ -50,14 +64,17 @@ class Waiter:
 
         Raises ConnectionFailedError when the connection breaks.
         """
-        if self._unwatchable or not queues:
-            return self._poll(queues, seconds)
-        watched = list(queues[:MOST_CONNECTIONS])
-        if len(queues) > len(watched):
-            seconds = min(seconds, POLL)
+        now = time.monotonic()
+        self._refused = {queue: until for queue, until in self._refused.items() if until > now}
+        watched = [queue for queue in queues if queue not in self._refused][:MOST_CONNECTIONS]
+        if self._is_polling or not watched:
+            self._pause(min(seconds, POLL))
+            return None
         try:
             with explained(self._where):
-                return self._watch_until(watched, seconds)
+                return self._first_ready(
+                    watched, seconds if len(watched) == len(queues) else min(seconds, POLL)
+                )
         except ConnectionFailedError:
             self.close_connections()
             raise
@@ -68,73 +85,89 @@ class Waiter:
         try:
             self._ringer.send(b"!")
         except OSError:
-            return  # closed meanwhile
+            return  # rung often enough, or closed meanwhile
 
     def close(self) -> None:
-        """Ends all connections. A thread still in `wait` is woken first."""
+        """Ends all connections. No thread may be in `wait`."""
         self.close_connections()
         self._bell.close()
         self._ringer.close()
 
     def close_connections(self) -> None:
         """Ends the watching connections; the next `wait` opens new ones."""
-        self._asked.clear()
-        while self._watched:
-            self._watched.popitem()[1].disconnect()
+        while self._watches:
+            self._watches.popitem()[1].connection.disconnect()
 
-    def _watch_until(self, queues: Sequence[str], seconds: float) -> str | None:
-        try:
-            self._watch(queues)
-            return self._first_ready(queues, seconds)
-        except redis.ResponseError:
-            # Refused: memory is full, a wrong type, an ACL without BLMOVE. Claims still work.
-            self.close_connections()
-            return self._poll(queues, seconds)
-
-    def _poll(self, queues: Sequence[str], seconds: float) -> str | None:
-        woken = self._rung.wait(min(seconds, POLL))
+    def _pause(self, seconds: float) -> None:
+        self._rung.wait(seconds)
         self._silence()
-        return None if woken or not queues else queues[0]
+
+    def _first_ready(self, queues: Sequence[str], seconds: float) -> str | None:
+        """The first of the queues whose BLMOVE was answered with an id."""
+        ends = time.monotonic() + seconds
+        while (left := ends - time.monotonic()) > 0:
+            self._watch(queues)
+            answered = self._answered(queues, left)
+            if answered is None:
+                return None
+            ready = [queue for queue in answered if self._has_task(queue)]
+            if ready:
+                return ready[0]
+            if any(queue in self._refused for queue in answered):
+                return None
+        self._drop_the_silent(queues)
+        return None
 
     def _watch(self, queues: Sequence[str]) -> None:
-        for queue in set(self._watched) - set(queues):
-            self._watched.pop(queue).disconnect()
-            self._asked.discard(queue)
+        """Has a BLMOVE under way for each of these queues, and for no other."""
+        for queue in set(self._watches) - set(queues):
+            self._watches.pop(queue).connection.disconnect()
         for queue in queues:
-            if queue not in self._watched:
-                connection: Any = self._pool.make_connection()  # not pooled: it stays busy
-                connection.connect()
-                self._watched[queue] = connection
-            if queue not in self._asked:
-                self._ask(queue)
+            watch = self._watches.get(queue) or self._open(queue)
+            if watch.asked_at is None:
+                pending = self._layout.queue(queue).pending
+                watch.connection.send_command("BLMOVE", pending, pending, "RIGHT", "RIGHT", _BLOCK)
+                watch.asked_at = time.monotonic()
 
-    def _ask(self, queue: str) -> None:
-        pending = self._layout.queue(queue).pending
-        self._watched[queue].send_command("BLMOVE", pending, pending, "RIGHT", "RIGHT", _BLOCK)
-        self._asked.add(queue)
+    def _open(self, queue: str) -> _Watch:
+        # Not the pool's: it would be counted there for ever.
+        connection = self._pool.connection_class(**self._pool.connection_kwargs)
+        connection.connect()
+        self._watches[queue] = _Watch(connection)
+        return self._watches[queue]
+
+    def _answered(self, queues: Sequence[str], seconds: float) -> list[str] | None:
+        """The queues that have an answer to read, after `seconds` at most; None when woken."""
+        with selectors.DefaultSelector() as selector:  # select() knows no descriptors above 1023
+            selector.register(self._bell, selectors.EVENT_READ)
+            for queue in queues:
+                sock = self._watches[queue].connection._sock
+                selector.register(sock, selectors.EVENT_READ, queue)
+            readable = {key.data for key, _ in selector.select(seconds)}
+        if None in readable:
+            self._silence()
+            return None
+        return sorted(readable, key=queues.index)
 
     def _has_task(self, queue: str) -> bool:
         """Reads the answer to a BLMOVE; the next is asked by the next `wait`, after the claim that
         follows this one: asked now, it would tell of the same task again.
         """
-        self._asked.discard(queue)
-        return self._watched[queue].read_response() is not None
+        watch = self._watches[queue]
+        watch.asked_at = None
+        try:
+            return watch.connection.read_response() is not None
+        except redis.ResponseError:
+            self._refused[queue] = time.monotonic() + REFUSED_FOR
+            return False
 
-    def _first_ready(self, queues: Sequence[str], seconds: float) -> str | None:
-        """The most urgent queue whose BLMOVE was answered with an id."""
-        ends = time.monotonic() + seconds
-        sockets = {self._watched[queue]._sock: queue for queue in queues}
-        while (left := ends - time.monotonic()) > 0:
-            readable, _, _ = select.select([self._bell, *sockets], [], [], left)
-            if self._bell in readable:
-                self._silence()
-                return None
-            answered = sorted((sockets[sock] for sock in readable), key=queues.index)
-            ready = [queue for queue in answered if self._has_task(queue)]
-            if ready:
-                return ready[0]
-            self._watch(queues)
-        return None
+    def _drop_the_silent(self, queues: Sequence[str]) -> None:
+        """Gives up connections that died without a word."""
+        long_ago = time.monotonic() - _OVERDUE
+        for queue in queues:
+            asked_at = self._watches[queue].asked_at
+            if asked_at is not None and asked_at < long_ago:
+                self._watches.pop(queue).connection.disconnect()
 
     def _silence(self) -> None:
         self._rung.clear()

@@ -3,147 +3,141 @@
 from __future__ import annotations
 
 import argparse
-import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
 from typing import Any, NoReturn
 
-from runqy_notebook.errors import UsageError, did_you_mean
-from runqy_notebook.magics.words import split_line
-
-_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0, "w": 604_800.0}
-_DURATION = re.compile(r"(?:\d+(?:\.\d+)?(?:ms|[smhdw]))+")
-_PART = re.compile(r"(\d+(?:\.\d+)?)(ms|[smhdw])")
+from runqy_notebook.errors import UsageError, did_you_mean, one_line
+from runqy_notebook.magics.expand import expanded
+from runqy_notebook.magics.words import Word, split_line
 
 
 class Parser(argparse.ArgumentParser):
     """An argument parser that raises UsageError instead of ending the process."""
 
-    def __init__(self, name: str) -> None:
-        super().__init__(prog=f"%runqy {name}", add_help=False, allow_abbrev=False)
+    def __init__(self, name: str, description: str) -> None:
+        super().__init__(
+            prog=f"%runqy {name}", description=description, add_help=False, allow_abbrev=False
+        )
+        self.color = False  # Python 3.14 would paint the help
 
     def error(self, message: str) -> NoReturn:
-        raise UsageError(f"{message.rstrip('.?')}. {self.prog} --help shows what it takes.")
+        told = message.removeprefix("argument ").replace(
+            "the following arguments are required:", "Missing:"
+        )
+        raise UsageError(f"{told}{self.pointer(told)}")
+
+    def pointer(self, told: str = "") -> str:
+        """Where to read on, after a sentence."""
+        return f"{'' if told.endswith(('.', '?')) else '.'} {self.prog} --help shows what it takes."
 
     def options(self) -> list[str]:
         """Its option strings, such as --limit."""
         return [text for action in self._actions for text in action.option_strings]
 
-    def option_values(self, option: str) -> list[str] | None:
-        """What may follow an option: its choices, [] for any value, None for a flag."""
-        for action in self._actions:
-            if option in action.option_strings:
-                return None if action.nargs == 0 else [str(c) for c in action.choices or ()]
-        return []
-
     def positionals(self) -> list[argparse.Action]:
         """Its positional arguments, in order."""
         return [action for action in self._actions if not action.option_strings]
 
+    def next_argument(self, words: Sequence[str]) -> argparse.Action | None:
+        """What a word after these would fill: an option's value, a positional argument, or None
+        where only options can follow.
+        """
+        named = {text: action for action in self._actions for text in action.option_strings}
+        option: argparse.Action | None = None
+        count = 0
+        for word in words:
+            if option is not None:
+                option = None  # this was its value
+            elif word in named:
+                option = named[word] if named[word].nargs != 0 else None
+            elif word.partition("=")[0] not in named:
+                count += 1
+        if option is not None:
+            return option
+        places = self.positionals()
+        if count < len(places):
+            return places[count]
+        return places[-1] if places and places[-1].nargs in ("*", "+") else None
+
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """One `%runqy` command: its words, its arguments, and the function that does it."""
+    """One `%runqy` command: its words, its arguments, and the function that does it.
+
+    `payloads` names the arguments whose text is taken as it was typed; in all others {expression}
+    and $name are filled in.
+    """
 
     words: tuple[str, ...]
     help: str
     act: Callable[..., Any]
     takes_body: bool = False
+    payloads: tuple[str, ...] = ()
     parser: Parser = field(init=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "parser", Parser(" ".join(self.words)))
+        object.__setattr__(
+            self, "parser", Parser(" ".join(self.words), f"{self.help[0].upper()}{self.help[1:]}.")
+        )
 
     def argument(self, *names: str, **options: Any) -> Command:
         """Adds an argument, as argparse's add_argument; gives the command back."""
         self.parser.add_argument(*names, **options)
         return self
 
-    def parse(self, words: list[str]) -> argparse.Namespace:
-        """The arguments among these words; raises UsageError."""
-        known, unknown = self.parser.parse_known_intermixed_args(words)
+    def parse(self, words: Sequence[Word], evaluate: Callable[[str], object]) -> dict[str, Any]:
+        """The arguments among these words, by name; raises UsageError."""
+        texts: list[str] = []
+        for word in words:
+            fills = self.parser.next_argument(texts)
+            if fills is None or fills.dest not in self.payloads:
+                texts.append(expanded(word, evaluate))
+            else:
+                texts.append(word.text if fills.option_strings else _payload(word))
+        known, unknown = self.parser.parse_known_intermixed_args(texts)
         if unknown:
-            hint = did_you_mean(unknown[0], self.parser.options())
-            raise UsageError(
-                f"{unknown[0]!r} is not understood here.{hint} "
-                f"{self.parser.prog} --help shows what it takes."
-            )
-        return known
+            raise UsageError(self._unknown(unknown[0]))
+        return vars(known)
+
+    def _unknown(self, word: str) -> str:
+        hint = ""
+        if word.startswith("-"):
+            hint = did_you_mean(word.partition("=")[0], self.parser.options())
+        elif self.payloads:
+            hint = " A payload with spaces stands in brackets."
+        return f"{one_line(word, 80)!r} is not understood here.{hint}{self.parser.pointer('.')}"
 
     @property
-    def usage(self) -> str:
-        """One line: the command with its arguments."""
-        return " ".join(self.parser.format_usage().split()).removeprefix("usage: ")
+    def synopsis(self) -> str:
+        """The command with its arguments, options summed up: "pending [QUEUE] [options]"."""
+        forms = {None: "{0}", "?": "[{0}]", "*": "[{0} ...]", "+": "{0} [{0} ...]"}
+        places = [forms[a.nargs].format(a.metavar) for a in self.parser.positionals()]  # type: ignore[index]
+        return " ".join([*self.words, *places, *["[options]"][: len(self.parser.options())]])
 
 
-def find(commands: list[Command], line: str) -> tuple[Command, list[str]]:
-    """The command that a line names and its remaining words; raises UsageError."""
-    words = [word.text for word in split_line(line)]
-    if not words:
-        raise UsageError("Name a command. " + _listed(commands))
+def _payload(word: Word) -> str:
+    """As it was typed; JSON may stand in quotes, as shells want it, other quotes make a text."""
+    is_text = word.is_quoted and word.text.lstrip()[:1] not in ("{", "[")
+    return repr(word.text) if is_text else word.text
+
+
+def find(commands: Sequence[Command], words: Sequence[str]) -> Command:
+    """The command that a line begins with; raises UsageError."""
     for command in commands:
         if tuple(words[: len(command.words)]) == command.words:
-            return command, words[len(command.words) :]
-    group = [c for c in commands if c.words[0] == words[0]]
-    if group:
-        given = words[1] if len(words) > 1 else ""
-        second = [c.words[1] for c in group]
+            return command
+    first, second = (*words, "", "")[:2]
+    if seconds := [c.words[1] for c in commands if c.words[0] == first and len(c.words) > 1]:
         raise UsageError(
-            f"%runqy {words[0]} wants one of {', '.join(second)}"
-            + (f", not {given!r}.{did_you_mean(given, second)}" if given else ".")
+            f"%runqy {first} wants one of {', '.join(seconds)}, not {one_line(second, 80)!r}."
+            f"{did_you_mean(second, seconds)}"
         )
-    known = sorted({c.words[0] for c in commands})
-    raise UsageError(
-        f"There is no command {words[0]!r}.{did_you_mean(words[0], known)} {_listed(commands)}"
-    )
+    known = list(dict.fromkeys(command.words[0] for command in commands))
+    hint = did_you_mean(first, known) or f" The commands are {', '.join(known)}."
+    raise UsageError(f"There is no command {one_line(first, 80)!r}.{hint}")
 
 
-def duration(text: str) -> float:
-    """Seconds in "90", "10m", "1h30m"; raises ArgumentTypeError."""
-    try:
-        if _DURATION.fullmatch(text):
-            return sum(float(n) * _UNITS[unit] for n, unit in _PART.findall(text))
-        seconds = float(text)
-    except ValueError:
-        seconds = -1
-    if not 0 <= seconds < 1e9:
-        raise argparse.ArgumentTypeError(
-            f"{text!r} is not a duration; write seconds, or 500ms, 10m, 1h30m, 2d"
-        )
-    return seconds
-
-
-def moment(text: str) -> datetime:
-    """The moment that "18:30" (the next one, local time) or an ISO 8601 text means."""
-    try:
-        if re.fullmatch(r"\d{1,2}:\d{2}", text):
-            now = datetime.now().astimezone()
-            hour, minute = map(int, text.split(":"))
-            at = now.replace(hour=hour, minute=minute, second=0, microsecond=0)
-            return at if at > now else at + timedelta(days=1)
-        return datetime.fromisoformat(text.replace("Z", "+00:00")).astimezone()
-    except ValueError:
-        raise argparse.ArgumentTypeError(
-            f"{text!r} is not a moment; write 18:30 or 2030-01-31T18:30"
-        ) from None
-
-
-def count(text: str) -> int:
-    """A whole number from 1; raises ArgumentTypeError."""
-    return _whole(text, 1)
-
-
-def count_or_zero(text: str) -> int:
-    """A whole number from 0; raises ArgumentTypeError."""
-    return _whole(text, 0)
-
-
-def _whole(text: str, least: int) -> int:
-    if not text.isdecimal() or len(text) > 9 or int(text) < least:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from {least}")
-    return int(text)
-
-
-def _listed(commands: list[Command]) -> str:
-    return f"Commands: {', '.join(dict.fromkeys(c.words[0] for c in commands))}."
+def typed(line: str) -> list[Word]:
+    """The words of a line, less a semicolon at its end."""
+    return split_line(line.rstrip().removesuffix(";"))

@@ -26,6 +26,7 @@ _BEFORE_A_STRING = re.compile(r"(?:^|\W)[rRbBuUfF]{0,2}\Z")
 _QUOTED = re.compile(r"(--?[A-Za-z][\w-]*=)?('''|\"\"\"|'|\")(.*)\2", re.DOTALL)
 _ESCAPED = re.compile(r"\\([\\'\"])")
 
+_AS_IN_OTHER_MAGICS = re.compile(r"\{\s*([A-Za-z_][\w.]*)\s*\}|\$([A-Za-z_][\w.]*)")
 _ELSEWHERE = {"true": "True", "false": "False", "null": "None"}
 
 
@@ -41,6 +42,11 @@ class Word:
     start: int
     end: int
     is_expression: bool
+
+    @property
+    def is_quoted(self) -> bool:
+        """Whether it stood in quotes, which are gone."""
+        return len(self.text) < self.end - self.start
 
 
 def split_line(line: str) -> list[Word]:
@@ -130,8 +136,18 @@ def read_payload(text: str, evaluate: Callable[[str], object]) -> object:
     except NameError as error:
         not_python = _name_problem(error)
     except Exception as error:
-        raise UsageError(f"The payload expression raised {_type_and_message(error)}") from error
-    raise UsageError(f"The payload is neither JSON ({not_json}) nor Python ({not_python}).")
+        problem = f"The payload expression raised {_type_and_message(error)}"
+        raise UsageError(_with_hint(problem, text)) from error
+    problem = f"The payload is neither JSON ({not_json}) nor Python ({not_python})."
+    raise UsageError(_with_hint(problem, text))
+
+
+def _with_hint(problem: str, text: str) -> str:
+    """The problem and, for {name} and $name, which other magics fill in, what to write instead."""
+    found = _AS_IN_OTHER_MAGICS.fullmatch(text.strip())
+    if found is None:
+        return problem
+    return f"{problem.rstrip('.')}. Write the name alone: {found[1] or found[2]}"
 
 
 def _json_problem(text: str, error: Exception) -> str:

@@ -30,15 +30,16 @@ class Chores:
         self._notice = notice
         self._heartbeat = Heartbeat(broker.client, worker.id, broker.layout)
         self._discovery = Discovery(broker.client, worker.id, broker.layout)
+        self._known_lost: set[bytes] = set()  # tokens of running tasks whose loss was told
 
     def all(self) -> list[Chore]:
         return [
-            Chore(0.25, self.end_overdue),
-            Chore(self._worker.settings.lease / 3, self.renew),
-            Chore(INTERVAL, self.beat),
-            Chore(1.0, self.sweep),
-            Chore(0.25, self.discover),
-            Chore(LEARN_EVERY, self.learn),
+            Chore("ending overdue tasks", 0.25, self.end_overdue),
+            Chore("renewing leases", self._worker.settings.lease / 3, self.renew),
+            Chore("the heartbeat", INTERVAL, self.beat),
+            Chore("sweeping", 1.0, self.sweep),
+            Chore("looking for queues", 0.25, self.discover),
+            Chore("reading the known queues", LEARN_EVERY, self.learn),
         ]
 
     def end_overdue(self, now: float) -> None:
@@ -48,32 +49,40 @@ class Chores:
                 continue
             limit = running.ends - running.since
             outcome = self._worker.runner.failed(running.task, HandlerTimeout(limit))
+            answer = self._worker.settler.settle_once("keeper", outcome)
+            if slot.running is not running:
+                continue  # it came to its end just now
             self._worker.replace(slot)
-            self._worker.settler.settle_once("keeper", outcome)
-            again = "it will be tried again" if isinstance(outcome, Retried) else "it is archived"
-            self._notice(
-                f"Task {one_line(running.task.id, 80)} ran longer than {limit:g} s: {again}. Its "
-                "handler cannot be ended and still runs in the background; its result will be "
-                "dropped."
-            )
+            if answer == "OK":
+                self._tell_timeout(running.task.id, limit, will_retry=isinstance(outcome, Retried))
+
+    def _tell_timeout(self, task_id: str, limit: float, *, will_retry: bool) -> None:
+        again = "it will be tried again" if will_retry else "it is archived"
+        self._notice(
+            f"Task {one_line(task_id, 80)} ran longer than {limit:g} s: {again}. Its handler "
+            "cannot be ended and still runs in the background; its result will be dropped."
+        )
 
     def renew(self, now: float) -> None:
         """Prolongs the leases of the running tasks."""
         held = self._worker.held()
+        self._known_lost &= {running.task.token for _, running in held}
         if not held:
             return
         lease = self._worker.settings.lease
         answers = self._broker.renew([running.task for _, running in held], lease=lease)
         for (slot, running), answer in zip(held, answers, strict=True):
-            if answer == "LOST" and slot.running is running:
+            token = running.task.token
+            if answer == "LOST" and slot.running is running and token not in self._known_lost:
+                self._known_lost.add(token)
                 self._notice(
                     f"Task {one_line(running.task.id, 80)} is no longer ours: this worker was "
                     "away from Redis for too long, or the task was deleted. What it still "
                     "returns here will be dropped."
                 )
 
-    def beat(self, now: float) -> None:
-        """Says that the worker lives."""
+    def beat(self, now: float | None = None) -> None:
+        """Says that the worker lives, and what it serves."""
         status = self._worker.status
         with explained(self._broker.where):
             self._heartbeat.beat(
@@ -94,7 +103,7 @@ class Chores:
                 )
             elif event.kind == "crashed":
                 self._notice(
-                    f"Task {task_id} in {event.queue} was lost with its worker too often; it is "
+                    f"Task {task_id!r} in {event.queue} was lost with its worker too often; it is "
                     "archived."
                 )
 
@@ -108,11 +117,11 @@ class Chores:
         with explained(self._broker.where):
             self._worker.serving.learn(self._discovery.known())
 
-    def end(self) -> None:
+    def end(self, farewell: Broker) -> None:
         """Takes the sign of life away; if Redis is away too, it ends by itself."""
         try:
-            with explained(self._broker.where):
-                self._heartbeat.end()
-                self._discovery.end()
+            with explained(farewell.where):
+                self._heartbeat.end(farewell.client)
+                self._discovery.end(farewell.client)
         except ConnectionFailedError:
             return

@@ -10,6 +10,9 @@ from typing import Any
 
 from runqy_notebook.tasks import Loader
 
+_NOT_YET = object()
+_FAREWELL = 1.0  # seconds that what a handler left on its loop gets to end
+
 
 class SlotLoop:
     """The event loop of one slot, made when the first async function needs it."""
@@ -25,19 +28,22 @@ class SlotLoop:
 
     def close(self) -> None:
         """Cancels what is still running on the loop and closes it."""
-        if self._loop is None or self._loop.is_running():
-            return
         loop, self._loop = self._loop, None
-        loop.run_until_complete(_cancel_all())
-        loop.run_until_complete(loop.shutdown_asyncgens())
-        loop.close()
+        if loop is None:
+            return
+        try:
+            loop.run_until_complete(_cancel_all())
+            loop.run_until_complete(loop.shutdown_asyncgens())
+        finally:
+            loop.close()
 
 
 async def _cancel_all() -> None:
     left = asyncio.all_tasks() - {asyncio.current_task()}
     for task in left:
         task.cancel()
-    await asyncio.gather(*left, return_exceptions=True)
+    if left:
+        await asyncio.wait(left, timeout=_FAREWELL)
 
 
 class Contexts:
@@ -45,7 +51,7 @@ class Contexts:
 
     def __init__(self) -> None:
         self._values: dict[tuple[Loader, SlotLoop | None], object] = {}
-        self._lock = threading.RLock()
+        self._locks: dict[Loader, threading.RLock] = {}
 
     def of(self, loader: Loader | None, loop: SlotLoop) -> object:
         """The context that `loader` makes, made now where it was not yet; None without a loader.
@@ -56,16 +62,28 @@ class Contexts:
         if loader is None:
             return None
         key = (loader, loop if loader.is_async else None)
-        with self._lock:
-            if key not in self._values:
-                value = loader.function()
-                if inspect.iscoroutine(value):
-                    value = loop.run(value)
-                self._values[key] = value
-            return self._values[key]
+        value = self._values.get(key, _NOT_YET)
+        if value is _NOT_YET:
+            with self._locks.setdefault(loader, threading.RLock()):
+                value = self._values.get(key, _NOT_YET)
+                if value is _NOT_YET:
+                    value = self._values[key] = _loaded(loader, loop)
+        return value
 
     def forget_others(self, loaders: set[Loader]) -> None:
         """Lets go of what loaders made that are no longer in force."""
-        with self._lock:
-            for key in [key for key in self._values if key[0] not in loaders]:
-                del self._values[key]
+        for key in list(self._values):
+            if key[0] not in loaders:
+                self._values.pop(key, None)
+                self._locks.pop(key[0], None)
+
+    def forget_slot(self, loop: SlotLoop) -> None:
+        """Lets go of what was made for a slot that has ended."""
+        for key in list(self._values):
+            if key[1] is loop:
+                self._values.pop(key, None)
+
+
+def _loaded(loader: Loader, loop: SlotLoop) -> object:
+    value = loader.function()
+    return loop.run(value) if inspect.iscoroutine(value) else value

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Sequence
+from typing import Protocol
 
 from runqy_notebook.broker.waiter import POLL, Waiter
 from runqy_notebook.errors import ConnectionFailedError
@@ -17,12 +18,22 @@ ids that cannot run) is polled instead of watched: watching it on would spin."""
 
 MUTED_AFTER = 2  # wakes in vain in a row; one may be a stale answer
 
-LONGEST = 1.0  # seconds that a wait takes at most
+LONGEST = 1.0  # seconds that a watch takes at most
+
+_WATCHING = "watching for tasks"  # as a source of outages
+
+
+class Waits(Protocol):
+    """A slot, as far as it concerns us. It is told to leave first and woken then."""
+
+    @property
+    def is_leaving(self) -> bool: ...
 
 
 class Idle:
     """Leader and followers: the leader itself claims what it saw, so that a task reaches a waiting
-    slot without a hand-over between threads; once it found something a follower leads on.
+    slot without a hand-over between threads; once it found something a follower leads on. So only
+    one idle slot at a time asks the server for anything.
     """
 
     def __init__(self, waiter: Waiter, serving: Serving, outage: Outage) -> None:
@@ -30,27 +41,26 @@ class Idle:
         self._serving = serving
         self._outage = outage
         self._turn = threading.Condition()
-        self._leader: object = None
+        self._leader: Waits | None = None
+        self._wakes = 0
+        self._is_closing = False
+        # What follows is the leader's.
         self._woken_by: str | None = None
         self._in_vain: dict[str, int] = {}  # wakes in a row after which nothing could be claimed
         self._muted: dict[str, float] = {}
-        self._closing = threading.Event()
 
-    def wait(self, slot: object, queues: Sequence[str]) -> None:
+    def wait(self, slot: Waits, queues: Sequence[str]) -> None:
         """Returns when there may be something to claim from these queues, or after a while."""
-        with self._turn:
-            if self._leader not in (None, slot):
-                self._turn.wait(LONGEST)
-            if self._leader not in (None, slot) or self._closing.is_set():
-                return
-            self._leader = slot
+        if not self._leads(slot):
+            return
         try:
             self._woken_by = self._watch(queues)
+            self._outage.succeeded(_WATCHING)
         except ConnectionFailedError as error:
-            self._outage.failed(error)
-            self._closing.wait(self._outage.seconds_to_attempt())
+            self._outage.failed(error, _WATCHING)
+            self._outage.hold_off()
 
-    def claimed(self, slot: object, *, found: bool) -> None:
+    def claimed(self, slot: Waits, *, found: bool) -> None:
         """Tells what the claim after `wait` gave: a slot that found a task leads no more."""
         if self._leader is not slot:
             return
@@ -63,24 +73,47 @@ class Idle:
             if self._in_vain[woken_by] >= MUTED_AFTER:
                 self._muted[woken_by] = time.monotonic() + MUTED_FOR
 
-    def leave(self, slot: object) -> None:
+    def leave(self, slot: Waits) -> None:
         """Lets another slot lead."""
         with self._turn:
-            if self._leader is slot:
-                self._leader = None
-                self._turn.notify()
+            if self._leader is not slot:
+                return
+            self._leader = None
+            self._turn.notify()
+            if self._is_closing:
+                self._waiter.close()
 
     def wake(self) -> None:
         """Ends the present waits."""
-        self._waiter.wake()
         with self._turn:
+            self._wakes += 1
             self._turn.notify_all()
+        self._waiter.wake()
 
     def close(self) -> None:
-        """Ends the waits for good, and the connections; the slots have ended by now."""
-        self._closing.set()
+        """Ends the waits for good, and the connections; the leader closes what it uses itself."""
+        with self._turn:
+            self._is_closing = True
+            if self._leader is None:
+                self._waiter.close()
         self.wake()
-        self._waiter.close()
+
+    def _leads(self, slot: Waits) -> bool:
+        """Waits for the lead, or for a wake; whether `slot` leads now."""
+        with self._turn:
+            wakes = self._wakes
+            self._turn.wait_for(
+                lambda: (
+                    self._leader in (None, slot)
+                    or self._wakes != wakes
+                    or slot.is_leaving
+                    or self._is_closing
+                )
+            )
+            if self._leader not in (None, slot) or slot.is_leaving or self._is_closing:
+                return False
+            self._leader = slot
+            return True
 
     def _watch(self, queues: Sequence[str]) -> str | None:
         now = time.monotonic()

@@ -8,44 +8,74 @@ from collections.abc import Callable
 
 from runqy_notebook.errors import ConnectionFailedError
 
-SPACING = 0.25
-"""Seconds between attempts while Redis is away, over all threads of the worker together."""
+SPACING = 0.3
+"""Seconds between attempts while Redis is away, over all slots of the worker together."""
+
+_SILENT_FOR = 0.2  # seconds; a connection that is replaced within them is nobody's concern
+
+SLOTS = "slots"
+"""The source of what slots meet when they settle and claim."""
 
 
 class Outage:
-    """Shared by the threads of a worker; whoever meets a failure spares the others the same."""
+    """Shared by the threads of a worker; whoever meets a failure spares the others the same.
+
+    Failures have a *source*, what somebody tried to do. It is over when nothing fails any more, so
+    one command that is refused for ever (by an ACL, say) is told of once.
+    """
 
     def __init__(self, notice: Callable[[str], None]) -> None:
         self._notice = notice
-        self._lock = threading.Lock()
+        self._turn = threading.Condition()
+        self._causes: dict[str, str] = {}  # by source
+        self._told: set[str] = set()
+        self._began = 0.0
         self._next_attempt = 0.0
-        self._cause: str | None = None
+        self._is_closed = False
 
     @property
     def is_on(self) -> bool:
-        return self._cause is not None
+        return bool(self._causes)
 
-    def failed(self, error: ConnectionFailedError) -> None:
-        """Notes a failure; a new cause is told, a known one is not."""
-        with self._lock:
-            is_news = self._cause != error.cause
-            self._cause = error.cause
+    def failed(self, error: ConnectionFailedError, source: str = SLOTS) -> None:
+        """Notes a failure; each cause is told once."""
+        with self._turn:
+            now = time.monotonic()
+            if not self._causes:
+                self._began = now
+            self._causes[source] = error.cause
+            is_news = error.cause not in self._told and now - self._began >= _SILENT_FOR
+            if is_news:
+                self._told.add(error.cause)
         if is_news:
             self._notice(f"{error} The worker keeps trying.")
 
-    def succeeded(self) -> None:
-        """Notes that Redis answered."""
-        if self._cause is None:
+    def succeeded(self, source: str = SLOTS) -> None:
+        """Notes that Redis answered: whoever failed for the same cause is well again, too."""
+        if not self._causes:
             return
-        with self._lock:
-            was_on, self._cause = self._cause is not None, None
-        if was_on:
+        with self._turn:
+            cause = self._causes.pop(source, None)
+            self._causes = {s: other for s, other in self._causes.items() if other != cause}
+            if cause is None or self._causes:
+                return
+            was_told = bool(self._told)
+            self._told.clear()
+            self._next_attempt = 0.0
+            self._turn.notify_all()
+        if was_told:
             self._notice("Redis answers again; the worker goes on.")
 
-    def seconds_to_attempt(self) -> float:
-        """How long the calling thread has to wait until its turn to try."""
-        with self._lock:
+    def hold_off(self) -> None:
+        """Waits until it is the calling thread's turn to try again, or the outage is over."""
+        with self._turn:
             now = time.monotonic()
-            turn = max(self._next_attempt, now + SPACING)
-            self._next_attempt = turn + SPACING
-            return turn - now
+            turn = max(self._next_attempt, now) + SPACING
+            self._next_attempt = turn
+            self._turn.wait_for(lambda: self._is_closed or not self._causes, turn - now)
+
+    def close(self) -> None:
+        """Ends all holding off, for good."""
+        with self._turn:
+            self._is_closed = True
+            self._turn.notify_all()

@@ -21,6 +21,9 @@ from runqy_notebook.worker.contexts import Contexts, SlotLoop
 ERROR_LIMIT = 2_000
 """Characters of an error that are written to Redis."""
 
+_CLEANING_UP = 0.2  # seconds that a cancelled coroutine gets for its `finally`
+_LONGEST_DELAY = 10 * 365 * 86_400.0  # seconds
+
 
 @dataclass(frozen=True, slots=True)
 class Runner:
@@ -32,30 +35,34 @@ class Runner:
     notice: Callable[[str], None]
 
     def run(self, task: Task, loop: SlotLoop) -> Outcome:
-        """One task, from handler to outcome; never raises for what the handler did."""
+        """One task, from handler to outcome; never raises, whatever the handler did."""
+        try:
+            return self._run(task, loop)
+        except BaseException as error:  # noqa: BLE001 - a handler may raise anything, SystemExit too
+            return self.failed(task, error)
+
+    def _run(self, task: Task, loop: SlotLoop) -> Outcome:
         handler = self.registry.handler_for(task.queue, task.type)
         if handler is None:
-            return self.failed(task, HandlerError(self._no_handler(task)))
+            raise HandlerError(self._no_handler(task))
         try:
             payload = decode_payload(task.payload, task.id)
         except PayloadError as error:
             return Archived(task, f"the payload is unusable: {one_line(error)}")
         if task.deadline is not None and time.time() > task.deadline:
             return Archived(task, "its deadline had passed before it was started")
-        try:
-            value = self.call(handler, task, payload, loop)
-        except BaseException as error:  # noqa: BLE001 - a handler may raise anything, SystemExit too
-            return self.failed(task, error)
-        return self.completed(task, handler, value)
+        return self.completed(task, handler, self._call(handler, task, payload, loop))
 
-    def call(self, handler: Handler, task: Task, payload: object, loop: SlotLoop) -> object:
+    def _call(self, handler: Handler, task: Task, payload: object, loop: SlotLoop) -> object:
         """The handler's value; an async one runs on the slot's loop, within its time limit."""
         arguments: tuple[object, ...] = (payload,)
         if handler.takes_context:
             arguments += (self.contexts.of(self.registry.loader_for(task.queue), loop),)
         value = handler.function(*arguments)
         if inspect.isawaitable(value):
-            value = loop.run(_within(self.timeout(task), value))
+            ended = loop.run(_within(self.timeout(task), value))
+            assert isinstance(ended, _Ended)  # noqa: S101 - for the type checker
+            return ended.value_or_raise()
         return value
 
     def timeout(self, task: Task) -> float:
@@ -72,8 +79,10 @@ class Runner:
             return Completed(task, value)
         try:
             result = encode_value(value)
-        except PayloadError as error:
-            self.notice(f"Task {task.id} is done, but its result was not stored: {error}")
+        except Exception as error:  # noqa: BLE001 - a value may run any code
+            told = one_line(error) if isinstance(error, PayloadError) else describe(error)
+            name = one_line(task.id, 80)
+            self.notice(f"Task {name} is done, but its result was not stored: {told}")
             return Completed(task, value)
         return Completed(task, value, result, task.result_ttl or self.settings.result_ttl)
 
@@ -82,11 +91,12 @@ class Runner:
         text, told = describe(error), traceback_of(error)
         if isinstance(error, Fail) or not task.has_retry_left:
             return Archived(task, text, error, told)
-        asked = error.in_seconds if isinstance(error, Retry) else None
-        delay = retry_delay(
-            task.retry, first=self.settings.retry_delay, longest=self.settings.retry_delay_max
-        )
-        return Retried(task, text, delay if asked is None else max(0.0, asked), error, told)
+        delay = _asked_delay(error) if isinstance(error, Retry) else None
+        if delay is None:
+            delay = retry_delay(
+                task.retry, first=self.settings.retry_delay, longest=self.settings.retry_delay_max
+            )
+        return Retried(task, text, delay, error, told)
 
     def _stores(self, task: Task, handler: Handler) -> bool:
         if task.store is not None:
@@ -111,28 +121,63 @@ class HandlerTimeout(Exception):  # noqa: N818 - what the task's record says
         super().__init__(f"timed out after {seconds:g} s")
 
 
-async def _within(seconds: float, value: Awaitable[object]) -> object:
-    """The awaited value; cancels it and raises HandlerTimeout after so many seconds."""
-    task = asyncio.ensure_future(value)
+@dataclass(frozen=True, slots=True)
+class _Ended:
+    """How a coroutine ended. As a value, for an event loop is left half-way by SystemExit and
+    KeyboardInterrupt, and would raise them again in the next task's run.
+    """
+
+    value: object = None
+    error: BaseException | None = None
+
+    def value_or_raise(self) -> object:
+        if self.error is not None:
+            raise self.error
+        return self.value
+
+
+async def _within(seconds: float, value: Awaitable[object]) -> _Ended:
+    """How the awaitable ended; after so many seconds it is cancelled and ends in HandlerTimeout."""
+    task = asyncio.ensure_future(_ended(value))
     done, _ = await asyncio.wait({task}, timeout=seconds)
-    if not done:
-        task.cancel()
-        raise HandlerTimeout(seconds)
-    return task.result()
+    if done:
+        return task.result()
+    task.cancel()
+    await asyncio.wait({task}, timeout=_CLEANING_UP)
+    return _Ended(error=HandlerTimeout(seconds))
+
+
+async def _ended(value: Awaitable[object]) -> _Ended:
+    try:
+        return _Ended(await value)
+    except BaseException as error:  # noqa: BLE001 - see _Ended
+        return _Ended(error=error)
+
+
+def _asked_delay(request: Retry) -> float | None:
+    """The seconds that a handler asked for; None where they are none."""
+    asked = getattr(request, "in_seconds", None)
+    if isinstance(asked, (int, float)) and asked >= 0:
+        return min(asked, _LONGEST_DELAY)
+    return None
 
 
 def describe(error: BaseException) -> str:
-    """`Type: message` of any exception, also of one whose `__str__` raises, cut to size."""
-    if isinstance(error, (Fail, Retry)):
-        return one_line(error.why, ERROR_LIMIT)
-    if isinstance(error, (HandlerTimeout, HandlerError)):
-        return str(error)
+    """`Type: message` of any exception, also of one whose `__str__` raises, cut to size and such
+    that it can be sent.
+    """
     try:
-        message = str(error)
-    except Exception:  # noqa: BLE001 - the user's __str__
-        message = "(its __str__ raised)"
-    name = type(error).__name__
-    return (f"{name}: {message}" if message else name)[:ERROR_LIMIT]
+        if isinstance(error, (Fail, Retry)):
+            text = one_line(getattr(error, "why", error), ERROR_LIMIT) or type(error).__name__
+        elif isinstance(error, (HandlerTimeout, HandlerError)):
+            text = str(error)
+        else:
+            message = str(error)
+            name = type(error).__name__
+            text = f"{name}: {message}" if message else name
+    except BaseException:  # noqa: BLE001 - the user's __str__
+        text = f"{type(error).__name__}: (its __str__ raised)"
+    return text[:ERROR_LIMIT].encode("utf-8", "backslashreplace").decode()
 
 
 def traceback_of(error: BaseException) -> str:
@@ -142,5 +187,5 @@ def traceback_of(error: BaseException) -> str:
         step = step.tb_next
     try:
         return "".join(traceback.format_exception(type(error), error, step, limit=-30))
-    except Exception:  # noqa: BLE001 - the user's __str__ again
+    except BaseException:  # noqa: BLE001 - the user's __str__ again
         return "".join(traceback.format_tb(step, limit=-30)) + describe(error)

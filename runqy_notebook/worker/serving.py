@@ -28,9 +28,10 @@ class Serving:
         self._registry = registry
         self._separator = separator
         self._seen: set[str] = set()
-        self._turn = itertools.count()
-        self._tiers: list[list[str]] = []
-        self._arranged_for: object = None
+        self._turn = itertools.count(1)
+        self._took_at: dict[str, int] = {}  # queue -> the turn in which a task was taken from it
+        # The tiers and what they were arranged for: one value, so that threads never mix two.
+        self._arranged: tuple[object, list[list[str]]] = (None, [])
         self.barred: frozenset[str] = frozenset()  # not to be claimed from for now
 
     def add(self, names: Iterable[str]) -> None:
@@ -66,20 +67,23 @@ class Serving:
         return list(dict.fromkeys([*self.known, *usual]))
 
     def claimable(self) -> tuple[str, ...]:
-        """The queues to claim from next, most urgent first; ties begin with another each time."""
+        """The queues to claim from next, most urgent first; equals take turns."""
         state = (self._registry.version, len(self._seen), tuple(self.names), self.barred)
-        if state != self._arranged_for:
-            served = [q for q in self.watched if self._registry.serves(q) and q not in self.barred]
-            self._tiers = queues.tiers(served, self.priorities)
-            self._arranged_for = state
-        turn = next(self._turn)
-        return tuple(queue for tier in self._tiers for queue in _rotated(tier, turn))
+        arranged_for, tiers = self._arranged
+        if state != arranged_for:
+            barred = state[-1]
+            served = [q for q in self.watched if self._registry.serves(q) and q not in barred]
+            tiers = queues.tiers(served, self.priorities)
+            self._arranged = (state, tiers)
+        return tuple(queue for tier in tiers for queue in sorted(tier, key=self._last_turn))
+
+    def took(self, queue: str) -> None:
+        """A task was taken from this queue: its equals come first now."""
+        self._took_at[queue] = next(self._turn)
+
+    def _last_turn(self, queue: str) -> int:
+        return self._took_at.get(queue, 0)
 
     def without_handler(self) -> list[str]:
         """Known queues that nothing is claimed from for want of a handler."""
         return [queue for queue in self.known if not self._registry.serves(queue)]
-
-
-def _rotated(tier: list[str], turn: int) -> list[str]:
-    at = turn % len(tier)
-    return tier[at:] + tier[:at]

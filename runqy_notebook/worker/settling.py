@@ -10,6 +10,13 @@ from runqy_notebook.broker.broker import Broker, Exchange, Settled
 from runqy_notebook.errors import ConnectionFailedError, one_line
 from runqy_notebook.wire.outcomes import Completed, Outcome, Released
 from runqy_notebook.worker.outage import Outage
+from runqy_notebook.worker.run import describe
+
+_WHY_DROPPED = {
+    "FENCED": "was given to another worker while it ran here; this run's outcome is dropped.",
+    "GONE": "was deleted while it ran here; this run's outcome is dropped.",
+    "UNSOUND": "could not be written down: it runs again once its queue's keys are mended.",
+}
 
 
 class Settler:
@@ -35,7 +42,7 @@ class Settler:
         self._notice = notice
         self._nonces = itertools.count(1)
         self._lock = threading.Lock()
-        self._given_up = threading.Event()
+        self._has_given_up = False
         self._unsound: set[str] = set()
 
     def settle(
@@ -53,21 +60,28 @@ class Settler:
             except ConnectionFailedError as error:
                 self._outage.failed(error)
                 again = True
-                if self._given_up.wait(self._outage.seconds_to_attempt()):
+                self._outage.hold_off()
+                if self._has_given_up:
+                    self._tell_unsettled(outcomes)
                     return None
                 continue
             self._outage.succeeded()
             self._report(outcomes, settled)
             return settled
 
-    def settle_once(self, slot: str, outcome: Outcome) -> None:
-        """Writes one outcome down; raises ConnectionFailedError where Redis is away."""
-        settled = self._broker.settle(self._exchange(slot, (outcome,), (), 0), lease=self._lease)
+    def settle_once(self, slot: str, outcome: Outcome, broker: Broker | None = None) -> str:
+        """Writes one outcome down and gives the answer; raises ConnectionFailedError where Redis is
+        away.
+        """
+        exchange = self._exchange(slot, (outcome,), (), 0)
+        settled = (broker or self._broker).settle(exchange, lease=self._lease)
         self._report((outcome,), settled)
+        return settled.answers[0]
 
     def give_up(self) -> None:
         """Ends all attempts: what is not written down by now is redelivered after its lease."""
-        self._given_up.set()
+        self._has_given_up = True
+        self._outage.close()
 
     def _exchange(
         self, slot: str, outcomes: tuple[Outcome, ...], queues: Sequence[str], want: int
@@ -83,13 +97,16 @@ class Settler:
         for outcome, answer in zip(outcomes, settled.answers, strict=True):
             if answer == "OK":
                 self._count(outcome)
-                self._on_outcome(outcome)
-            else:
-                why = "deleted" if answer == "GONE" else "given to another worker"
-                self._notice(
-                    f"Task {one_line(outcome.task.id, 80)} was {why} while it ran here; "
-                    "this run's outcome is dropped."
-                )
+                self._hand_on(outcome)
+            elif not isinstance(outcome, Released):
+                self._notice(f"Task {one_line(outcome.task.id, 80)} {_WHY_DROPPED[answer]}")
+
+    def _hand_on(self, outcome: Outcome) -> None:
+        try:
+            self._on_outcome(outcome)
+        except Exception as error:  # noqa: BLE001 - the next task is claimed by now and must run
+            name = one_line(outcome.task.id, 80)
+            self._notice(f"Whoever waits for task {name} could not be told: {describe(error)}")
 
     def _count(self, outcome: Outcome) -> None:
         with self._lock:
@@ -97,3 +114,10 @@ class Settler:
                 self.completed += 1
             elif not isinstance(outcome, Released):
                 self.failed += 1
+
+    def _tell_unsettled(self, outcomes: tuple[Outcome, ...]) -> None:
+        for outcome in outcomes:
+            self._notice(
+                f"Task {one_line(outcome.task.id, 80)} has run, but Redis could not be told: it "
+                "runs again when its lease has ended."
+            )

@@ -10,9 +10,11 @@ from typing import Protocol
 
 from runqy_notebook.broker.broker import Settled
 from runqy_notebook.wire.documented import Task
-from runqy_notebook.wire.outcomes import Outcome
+from runqy_notebook.wire.outcomes import Outcome, Released
 from runqy_notebook.worker.contexts import SlotLoop
 from runqy_notebook.worker.run import Runner
+
+_AFTER_A_FAULT = 1.0  # seconds that a slot rests after a fault of ours
 
 
 class Work(Protocol):
@@ -26,6 +28,7 @@ class Work(Protocol):
     ) -> Settled | None: ...
     def wait_for_work(self, slot: Slot, queues: Sequence[str]) -> None: ...
     def slot_ended(self, slot: Slot) -> None: ...
+    def fault(self, error: BaseException) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,19 +50,23 @@ class Slot:
     def __init__(self, number: int, work: Work) -> None:
         self.number = number
         self.running: Running | None = None
-        self.is_leaving = False
         self.is_abandoned = False
         self.ended = threading.Event()
+        self.loop = SlotLoop()
+        self._leaving = threading.Event()
         self._work = work
-        self._loop = SlotLoop()
         self._thread = threading.Thread(target=self._live, name=f"runqy-slot-{number}", daemon=True)
 
     @property
-    def loop(self) -> SlotLoop:
-        return self._loop
+    def is_leaving(self) -> bool:
+        return self._leaving.is_set()
 
     def start(self) -> None:
         self._thread.start()
+
+    def leave(self) -> None:
+        """Has the slot end after its present task."""
+        self._leaving.set()
 
     def join(self, seconds: float) -> None:
         """Waits for the thread's very end, once it has said that it ended."""
@@ -68,33 +75,41 @@ class Slot:
             self._thread.join()
 
     def _live(self) -> None:
-        try:
-            self._claim_and_run()
-        finally:
-            self._loop.close()
-            self.ended.set()
-            self._work.slot_ended(self)
-
-    def _claim_and_run(self) -> None:
         outcomes: tuple[Outcome, ...] = ()
-        while not self.is_abandoned:
-            queues = () if self.is_leaving else self._work.claimable(self)
-            if self.is_leaving and not outcomes:
-                return
-            if not outcomes and not queues:
-                self._work.wait_for_work(self, queues)
-                continue
-            settled = self._work.settle(self, outcomes, queues, want=1 if queues else 0)
-            if settled is None:
-                return
-            outcomes = tuple(self._run(task) for task in settled.tasks)
-            if not outcomes and not self.is_leaving:
-                self._work.wait_for_work(self, queues)
+        while not self.is_abandoned and (outcomes or not self.is_leaving):
+            try:
+                outcomes = self._step(outcomes)
+            except Exception as error:  # noqa: BLE001 - a thread's edge: report, carry on
+                outcomes = ()  # what was held is redelivered after its lease
+                self._work.fault(error)
+                self._leaving.wait(_AFTER_A_FAULT)
+        try:
+            self.loop.close()
+        except BaseException as error:  # noqa: BLE001 - what a handler left on its loop
+            self._work.fault(error)
+        self.ended.set()
+        self._work.slot_ended(self)
+
+    def _step(self, outcomes: tuple[Outcome, ...]) -> tuple[Outcome, ...]:
+        """Writes outcomes down, claims and runs the next task, or waits; gives new outcomes."""
+        queues = () if self.is_leaving else self._work.claimable(self)
+        if not outcomes and not queues:
+            self._work.wait_for_work(self, queues)
+            return ()
+        settled = self._work.settle(self, outcomes, queues, want=1 if queues else 0)
+        if settled is None:  # the worker has given up
+            return ()
+        found = tuple(self._run(task) for task in settled.tasks)
+        if not found and not self.is_leaving:
+            self._work.wait_for_work(self, queues)
+        return found
 
     def _run(self, task: Task) -> Outcome:
+        if self.is_leaving:  # claimed at the last moment
+            return Released(task)
         now = time.monotonic()
         self.running = Running(task, now, now + self._work.runner.timeout(task))
         try:
-            return self._work.runner.run(task, self._loop)
+            return self._work.runner.run(task, self.loop)
         finally:
             self.running = None

@@ -10,11 +10,10 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 
 from runqy_notebook.broker.broker import Broker, Settled
 from runqy_notebook.broker.waiter import Waiter
-from runqy_notebook.errors import ConnectionFailedError, LoadError, one_line
+from runqy_notebook.errors import ConnectionFailedError, LoadError
 from runqy_notebook.settings import Settings
 from runqy_notebook.tasks import REGISTRY, Registry
 from runqy_notebook.wire.outcomes import Outcome, Released
@@ -24,42 +23,17 @@ from runqy_notebook.worker.idle import Idle
 from runqy_notebook.worker.keeper import Keeper
 from runqy_notebook.worker.loading import Loading
 from runqy_notebook.worker.outage import Outage
-from runqy_notebook.worker.run import Runner
+from runqy_notebook.worker.report import Status as Status
+from runqy_notebook.worker.report import Stopped as Stopped
+from runqy_notebook.worker.run import Runner, describe
 from runqy_notebook.worker.serving import Serving
 from runqy_notebook.worker.settling import Settler
 from runqy_notebook.worker.slots import Running, Slot
 
+MOST_ABANDONED = 20
+"""Handlers that never return and are made up for by fresh slots; further ones cost a slot each."""
 
-@dataclass(frozen=True, slots=True)
-class Stopped:
-    """What a stop left behind: tasks given back although their handlers were still running."""
-
-    released: tuple[str, ...]
-
-    def __str__(self) -> str:
-        if not self.released:
-            return "Worker stopped; nothing was left running."
-        return (
-            f"Worker stopped. {len(self.released)} task(s) were still running and went back to "
-            f"their queue; they may run twice: {', '.join(map(one_line, self.released[:10]))}."
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class Status:
-    """A worker at one moment. `running` maps task ids to the seconds they have run."""
-
-    id: str
-    names: list[str]
-    queues: list[str]
-    without_handler: list[str]
-    concurrency: int
-    is_paused: bool
-    is_healthy: bool
-    completed: int
-    failed: int
-    abandoned: int
-    running: dict[str, float]
+_FAREWELL = 1.0  # seconds that a stop waits for Redis beyond the time given to running tasks
 
 
 class Worker:
@@ -84,24 +58,31 @@ class Worker:
         self.notices: deque[str] = deque(maxlen=100)
         self.serving = Serving(names, registry, settings.separator, priorities)
         self._on_notice = on_notice
-        contexts = Contexts()
-        self.runner = Runner(registry, contexts, settings, self.notice)
-        self._loading = Loading(registry, contexts, self.serving, self.notice)
+        self._broker = broker.impatient(patience=max(1.0, settings.lease / 3))
+        self._contexts = Contexts()
+        self.runner = Runner(registry, self._contexts, settings, self.notice)
+        self._loading = Loading(registry, self._contexts, self.serving, self.notice)
         self._outage = Outage(self.notice)
         self.settler = Settler(
-            broker, self.id, settings.lease, self._outage, on_outcome=on_outcome, notice=self.notice
+            self._broker,
+            self.id,
+            settings.lease,
+            self._outage,
+            on_outcome=on_outcome,
+            notice=self.notice,
         )
-        self._idle = Idle(
-            Waiter(broker.client, broker.where, broker.layout), self.serving, self._outage
-        )
-        self._broker = broker
-        self._chores = Chores(self, broker, self.notice)
-        self._keeper = Keeper(self._chores.all(), self._outage.failed, self._fault)
+        waiter = Waiter(self._broker.client, broker.where, broker.layout)
+        self._idle = Idle(waiter, self.serving, self._outage)
+        self._chores = Chores(self, self._broker, self.notice)
+        self._keeper = Keeper(self._chores.all(), self._outage, self.fault)
+        self._faults: set[str] = set()
         self._slots: list[Slot] = []
         self._zombies: list[Slot] = []
         self._slot_numbers = itertools.count(1)
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._is_open = False  # slots claim only once every loader has been run
+        self._is_stopping = False
+        self._stopped: Stopped | None = None
 
     # --- life -----------------------------------------------------------------------------------
 
@@ -111,7 +92,7 @@ class Worker:
         Raises LoadError when a @load function raises, ConnectionFailedError; nothing runs then.
         """
         try:
-            self._announce()
+            self._chores.learn()
             self._add_slot()
             while not self._loading.done.wait(0.1):
                 pass  # in short waits, so that an interrupt of the cell gets through
@@ -120,36 +101,51 @@ class Worker:
                 raise LoadError(name, failure.error, told) from failure.error
             self._is_open = True
             self.resize(self.concurrency)
-            self._chores.beat(0)
+            self._chores.beat()
+            self._keeper.start()
         except BaseException:
             self.stop(0)
             raise
-        self._keeper.start()
 
     def stop(self, seconds: float | None = None) -> Stopped:
-        """Lets running tasks end for at most `seconds`, then gives them back to their queues."""
+        """Lets running tasks end for at most `seconds`, then gives them back to their queues.
+
+        Takes about a second longer where Redis does not answer. A second stop tells the same.
+        """
+        if self._stopped is not None:
+            return self._stopped
         ends = time.monotonic() + (self.settings.shutdown_timeout if seconds is None else seconds)
-        slots = list(self._slots)
+        with self._lock:
+            self._is_stopping = True
+            slots = list(self._slots)
         for slot in slots:
-            slot.is_leaving = True
+            slot.leave()
         self._idle.wake()
         for slot in slots:
             while not slot.ended.is_set() and (left := ends - time.monotonic()) > 0:
                 slot.ended.wait(min(0.1, left))
-        released = self._release(slots)
+
+        farewell = self._broker.impatient(patience=_FAREWELL)
+        gives_up_at = time.monotonic() + _FAREWELL
+        released, is_away = self._release(slots, farewell)
         self.settler.give_up()
-        self._keeper.stop()
+        is_away |= not self._keeper.stop(gives_up_at - time.monotonic())
         self._idle.close()
         for slot in slots:
             if not slot.is_abandoned:
-                slot.join(1.0)
-        self._chores.end()
-        return Stopped(tuple(released))
+                slot.join(gives_up_at - time.monotonic())
+        if not is_away:
+            self._chores.end(farewell)
+        farewell.close()
+        self._broker.close()
+        self._stopped = Stopped(tuple(released))
+        return self._stopped
 
     def serve(self, names: Sequence[str]) -> None:
         """Serves further queues from now on."""
         self.serving.add(names)
-        self._announce()
+        self._chores.learn()
+        self._chores.beat()
         self._idle.wake()
 
     def resize(self, concurrency: int) -> None:
@@ -157,10 +153,9 @@ class Worker:
         self.concurrency = concurrency
         with self._lock:
             staying = [slot for slot in self._slots if not slot.is_leaving]
-        for slot in staying[concurrency:]:
-            slot.is_leaving = True
-        for _ in range(concurrency - len(staying)):
-            self._add_slot()
+            for slot in staying[concurrency:]:
+                slot.leave()
+            self._fill()
         self._idle.wake()
 
     def pause(self) -> None:
@@ -193,13 +188,25 @@ class Worker:
     def notice(self, text: str) -> None:
         """Tells the person who looks after this worker something."""
         self.notices.append(text)
-        self._on_notice(text)
+        try:
+            self._on_notice(text)
+        except Exception as error:  # noqa: BLE001 - no thread of ours may die of who listens
+            self.notices.append(f"A notice could not be shown: {describe(error)}")
+
+    def fault(self, error: BaseException) -> None:
+        """Tells of an error that nobody expected, once."""
+        told = f"Something went wrong in the worker: {describe(error)}"
+        if told not in self._faults:
+            self._faults.add(told)
+            self.notice(told)
 
     # --- what slots ask -------------------------------------------------------------------------
 
     def claimable(self, slot: Slot) -> tuple[str, ...]:
         """The queues to claim from, after running loaders that are new."""
-        self._loading.prepare(slot.loop)
+        if self._loading.is_due:
+            self._idle.leave(slot)
+            self._loading.prepare(slot.loop)
         return self.serving.claimable() if self._is_open and not self.is_paused else ()
 
     def settle(
@@ -207,6 +214,8 @@ class Worker:
     ) -> Settled | None:
         """Writes a slot's outcomes down and claims; None once given up."""
         settled = self.settler.settle(str(slot.number), outcomes, queues, want)
+        for task in settled.tasks if settled else ():
+            self.serving.took(task.queue)
         self._idle.claimed(slot, found=bool(settled and settled.tasks))
         return settled
 
@@ -217,9 +226,11 @@ class Worker:
     def slot_ended(self, slot: Slot) -> None:
         """Forgets a slot whose thread is over."""
         self._idle.leave(slot)
+        self._contexts.forget_slot(slot.loop)
         with self._lock:
-            if slot in self._slots:
-                self._slots.remove(slot)
+            self._drop(slot)
+            if slot.is_abandoned:
+                self._fill()
 
     # --- what chores ask ------------------------------------------------------------------------
 
@@ -233,38 +244,51 @@ class Worker:
         """Gives a slot up whose handler does not return; a fresh one takes its place."""
         slot.is_abandoned = True
         with self._lock:
-            if slot in self._slots:
-                self._slots.remove(slot)
+            self._drop(slot)
             self._zombies = [z for z in self._zombies if not z.ended.is_set()] + [slot]
-        if not slot.is_leaving:
-            self._add_slot()
+            self._fill()
 
     # --- inside ---------------------------------------------------------------------------------
 
-    def _announce(self) -> None:
-        self._chores.learn()
-        self._broker.serve(self.serving.known)
+    def _fill(self) -> None:
+        """Adds slots up to the concurrency, less what too many abandoned handlers cost."""
+        if not self._is_open:
+            return
+        missing = self.concurrency - sum(not slot.is_leaving for slot in self._slots)
+        hanging = sum(not slot.ended.is_set() for slot in self._zombies)
+        for _ in range(missing - max(0, hanging - MOST_ABANDONED)):
+            self._add_slot()
 
     def _add_slot(self) -> None:
-        slot = Slot(next(self._slot_numbers), self)
         with self._lock:
+            if self._is_stopping:
+                return
+            slot = Slot(next(self._slot_numbers), self)
             self._slots.append(slot)
-        slot.start()
+            slot.start()
 
-    def _release(self, slots: Sequence[Slot]) -> list[str]:
-        """Gives back what is still running on these slots; the ids that were."""
-        released = []
+    def _drop(self, slot: Slot) -> None:
+        if slot in self._slots:
+            self._slots.remove(slot)
+
+    def _release(self, slots: Sequence[Slot], farewell: Broker) -> tuple[list[str], bool]:
+        """Gives back what is still running on these slots; the ids that were, and whether Redis is
+        away.
+        """
+        released: list[str] = []
+        is_away = False
         for slot in slots:
             running = slot.running
             if running is None:
                 continue
             slot.is_abandoned = True
-            released.append(running.task.id)
-            try:
-                self.settler.settle_once("keeper", Released(running.task))
-            except ConnectionFailedError as error:
-                self.notice(f"{error} The task is redelivered when its lease ends.")
-        return released
-
-    def _fault(self, error: BaseException) -> None:
-        self.notice(f"Housekeeping failed: {type(error).__name__}: {one_line(error)}")
+            answer = "OK"
+            if not is_away:
+                try:
+                    answer = self.settler.settle_once("stop", Released(running.task), farewell)
+                except ConnectionFailedError as error:
+                    is_away = True
+                    self.notice(f"{error} What was running is redelivered when its lease ends.")
+            if answer == "OK":
+                released.append(running.task.id)
+        return released, is_away

@@ -191,8 +191,5 @@ def kernel_environment(folder: Path, **environment: str) -> dict[str, str]:
 
 
 def _is_idle(message: Message, message_id: str) -> bool:
-    return (
-        message["msg_type"] == "status"
-        and message["content"]["execution_state"] == "idle"
-        and message["parent_header"].get("msg_id") == message_id
-    )
+    is_idle = message["content"].get("execution_state") == "idle"
+    return is_idle and bool(message["parent_header"].get("msg_id") == message_id)

@@ -115,7 +115,7 @@ def failure(url: str, timeout: float = 2.0) -> ConnectionFailedError:
     with pytest.raises(ConnectionFailedError) as caught:
         open_client(url, timeout=timeout)
     error = caught.value
-    assert time.monotonic() - started < timeout + 0.5
+    assert time.monotonic() - started < timeout + 1
     assert str(error) == f"{masked(url)}: {error.cause}. {error.remedy}"
     assert "\n" not in str(error)
     assert error.__cause__ is None
@@ -454,7 +454,7 @@ def test_an_http_server_is_not_redis() -> None:
 
 
 def test_tls_to_a_plain_port_is_recognized(plain: Server) -> None:
-    error = failure(f"rediss://127.0.0.1:{plain.port}/0", timeout=0.5)
+    error = failure(f"rediss://127.0.0.1:{plain.port}/0", timeout=2)
 
     assert error.cause == "the server on this port does not speak TLS"
     assert error.remedy.startswith("Write redis:// instead of rediss://")

@@ -149,7 +149,7 @@ def test_a_url_says_host_port_and_database(url: str, host: str, port: int, db: i
     address = read_url(url)
 
     assert (address.host, address.port, address.options["db"]) == (host, port, db)
-    assert not address.tls
+    assert address.scheme == "redis"
 
 
 def test_user_and_password_are_decoded() -> None:
@@ -163,14 +163,14 @@ def test_a_password_may_stand_in_the_query() -> None:
     assert read_url("unix:///run/r.sock?password=p%40s&db=2").options == {
         "password": "p@s",
         "db": 2,
-        "unix_socket_path": "/run/r.sock",
+        "path": "/run/r.sock",
     }
 
 
 def test_a_path_of_a_socket_is_decoded() -> None:
     address = read_url("unix://ann:pw@/run/a%20b@c.sock")
 
-    assert address.options["unix_socket_path"] == "/run/a b@c.sock"
+    assert address.options["path"] == "/run/a b@c.sock"
     assert address.options["username"] == "ann"
     assert address.host == ""
 
@@ -245,7 +245,8 @@ def reply(text: str, name: str = "ResponseError") -> Exception:
     """An error reply as some release of redis-py gives it: with a class of its own or without,
     its code kept, stripped, or put aside.
     """
-    return type(name, (redis.RedisError,), {})(text)
+    made: Exception = type(name, (redis.RedisError,), {})(text)
+    return made
 
 
 def os_error(number: int, at: str = "Error connecting to h.") -> Exception:

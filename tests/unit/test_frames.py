@@ -139,7 +139,7 @@ def test_every_state_has_the_columns_that_it_can_fill() -> None:
     assert columns[State.PENDING] == always
     assert columns[State.ACTIVE] == [*always, "started_at", "worker", "lease_expires_at"]
     assert columns[State.RETRY] == columns[State.SCHEDULED] == [*always, "due_at", "error"]
-    finished = [*always, "finished_at", "duration", "error"]
+    finished = [*always, "started_at", "finished_at", "duration", "error"]
     assert columns[State.COMPLETED] == columns[State.ARCHIVED] == finished
     assert {"state", *always, *finished, *columns[State.ACTIVE], "due_at"} == set(columns[None])
 

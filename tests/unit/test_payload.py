@@ -31,7 +31,6 @@ from runqy_notebook.errors import PayloadError
 from runqy_notebook.wire import payload as module
 from runqy_notebook.wire.payload import (
     MAX_BYTES,
-    MAX_LEVELS,
     WARN_BYTES,
     TaskPayload,
     decode,
@@ -40,6 +39,7 @@ from runqy_notebook.wire.payload import (
     encode_value,
     size_warning,
 )
+from runqy_notebook.wire.plain import MAX_LEVELS
 
 
 class Colour(enum.Enum):

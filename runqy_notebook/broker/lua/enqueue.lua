@@ -3,6 +3,9 @@
 -- An id that exists is a conflict unless its task is finished, which is then replaced. With `unique`
 -- the existing task is kept instead while it is unfinished or younger than the given age.
 --
+-- The first write is a SADD, which the server refuses while its memory is full: the producer is told,
+-- and the workers keep what is left.
+--
 -- KEYS  1 queue base  2 known queues (set)
 -- ARGV  1 task prefix  2 result prefix  3 queue name  4 unique (0/1)  5 unique age in seconds
 --       6 due: 0 now, else unix seconds, or +seconds from now  7 number of shared fields n
@@ -13,50 +16,61 @@
 
 local at = now()
 local base, tasks = KEYS[1], ARGV[1]
-local wrong, kind, wanted = unsound(base)
-if wrong then return {'WRONGTYPE', wrong, kind, wanted} end
+local wrong = unsound(base)
+if wrong then return {'WRONGTYPE', unpack(wrong)} end
+local listed = redis.call('TYPE', KEYS[2]).ok
+if listed ~= 'set' and listed ~= 'none' then return {'WRONGTYPE', KEYS[2], listed, 'set'} end
 
 local due = ARGV[6]
 if string.sub(due, 1, 1) == '+' then due = at + tonumber(due) else due = tonumber(due) end
 local state = due > at and 'scheduled' or 'pending'
 
+-- standing(id): the state of an unfinished task of this id, or nil; whether it is finished, but young.
+local function standing(id)
+  local held = redis.call('HMGET', tasks .. id, 'state', 'enqueued_at', 'claim')
+  local finished = (held[1] == 'completed' or held[1] == 'archived') and not held[3]
+  local young = at - (tonumber(held[2]) or 0) < tonumber(ARGV[5])
+  return not finished and (held[1] or 'pending') or nil, finished and young
+end
+
 local first = 8 + 2 * tonumber(ARGV[7])
-local same, kept = {'OK'}, {}
+local same, fresh, in_this_call = {'OK'}, {}, {}
 for i = first, #ARGV, 2 do
-  local key = tasks .. ARGV[i]
-  local type = redis.call('TYPE', key).ok
-  if type == 'hash' then
-    local held = redis.call('HMGET', key, 'state', 'enqueued_at')
-    local finished = held[1] == 'completed' or held[1] == 'archived'
-    local young = at - (tonumber(held[2]) or 0) < tonumber(ARGV[5])
-    if ARGV[4] == '1' and (not finished or young) then
-      same[#same + 1] = (i - first) / 2
-      kept[i] = true
-    elseif not finished then
-      return {'CONFLICT', ARGV[i], held[1] or 'pending'}
-    end
-  elseif type ~= 'none' then
-    return {'WRONGTYPE', key, type, 'hash'}
+  local id = ARGV[i]
+  local kind = redis.call('TYPE', tasks .. id).ok
+  local unfinished, young
+  if in_this_call[id] then
+    unfinished = state
+  elseif kind == 'hash' then
+    unfinished, young = standing(id)
+  elseif kind ~= 'none' then
+    return {'WRONGTYPE', tasks .. id, kind, 'hash'}
+  end
+  if ARGV[4] == '1' and (unfinished or young) then
+    same[#same + 1] = (i - first) / 2
+  elseif unfinished then
+    return {'CONFLICT', id, unfinished}
+  else
+    in_this_call[id] = true
+    fresh[#fresh + 1] = {id, ARGV[i + 1]}
   end
 end
 
-for i = first, #ARGV, 2 do
-  if not kept[i] then
-    local id, key = ARGV[i], tasks .. ARGV[i]
-    if redis.call('DEL', key) == 1 then
-      for _, name in ipairs({'completed', 'archived', 'retry', 'scheduled'}) do
-        redis.call('ZREM', base .. name, id)
-      end
-      redis.call('DEL', ARGV[2] .. id)
+if #fresh > 0 then redis.call('SADD', KEYS[2], ARGV[3]) end
+for _, task in ipairs(fresh) do
+  local id, key = task[1], tasks .. task[1]
+  if redis.call('DEL', key) == 1 then
+    for _, name in ipairs({'completed', 'archived', 'retry', 'scheduled'}) do
+      redis.call('ZREM', base .. name, id)
     end
-    redis.call('HSET', key, 'payload', ARGV[i + 1], 'state', state, 'enqueued_at', stamp(at),
-      unpack(ARGV, 8, first - 1))
-    if state == 'pending' then
-      redis.call('LPUSH', base .. 'pending', id)
-    else
-      redis.call('ZADD', base .. 'scheduled', due, id)
-    end
+    redis.call('DEL', ARGV[2] .. id)
+  end
+  redis.call('HSET', key, 'payload', task[2], 'state', state, 'enqueued_at', stamp(at),
+    unpack(ARGV, 8, first - 1))
+  if state == 'pending' then
+    redis.call('LPUSH', base .. 'pending', id)
+  else
+    redis.call('ZADD', base .. 'scheduled', due, id)
   end
 end
-redis.call('SADD', KEYS[2], ARGV[3])
 return same

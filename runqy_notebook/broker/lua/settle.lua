@@ -9,16 +9,16 @@
 --       7 bases to claim from, the first n  8 completed ttl  9 completed cap  10 archived ttl
 --       11 archived cap  12.. seven for each outcome:
 --       base number, id, token, verb (complete/retry/archive/release), text, number, delay
--- Gives {answers, rows, unsound}: answers OK/FENCED/GONE; rows as in lib/rows.lua; unsound
---       {key, type it has, type it should have} of queues that were passed over.
+-- Gives {answers, rows, unsound}: answers OK/FENCED/GONE, or UNSOUND where a key of the queue has
+--       the wrong type; rows as in lib/rows.lua; unsound as in lib/unsound.lua, of each such queue.
 -- uses now count unsound bury claim outcomes rows
 
 local at = now()
 local tasks, nonce = ARGV[1], ARGV[3]
 
 if ARGV[4] == '1' then
-  local saved = redis.call('GET', KEYS[1])
-  saved = saved and cjson.decode(saved)
+  local saved = redis.pcall('GET', KEYS[1])
+  saved = type(saved) == 'string' and cjson.decode(saved)
   if saved and saved.nonce == nonce then
     return {saved.answers, rows(saved.taken, tasks), {}}
   end
@@ -30,28 +30,31 @@ local keep = {
   archive = {ttl = tonumber(ARGV[10]), cap = tonumber(ARGV[11]), tasks = tasks, trimmed = KEYS[3]},
 }
 
-local answers = {}
-for i = 12, #ARGV, 7 do
-  local base, id, token = KEYS[3 + tonumber(ARGV[i])], ARGV[i + 1], ARGV[i + 2]
+local function write_down(base, id, token, outcome)
+  if unsound(base) then return 'UNSOUND' end
   local key = tasks .. id
   local held = redis.pcall('HGET', key, 'claim')
-  if held == token and redis.call('ZREM', base .. 'lease', id) == 1 then
-    redis.call('LREM', base .. 'active', 1, id)
-    outcomes[ARGV[i + 3]](base, id, key, {
-      text = ARGV[i + 4], number = tonumber(ARGV[i + 5]), delay = tonumber(ARGV[i + 6]),
-    }, keep, at)
-    answers[#answers + 1] = 'OK'
-  elseif type(held) == 'table' or redis.call('EXISTS', key) == 0 then
-    -- Deleted or overwritten by an outsider while it ran: nothing is left to write down.
-    redis.call('ZREM', base .. 'lease', id)
-    redis.call('LREM', base .. 'active', 1, id)
-    answers[#answers + 1] = 'GONE'
-  else
-    answers[#answers + 1] = 'FENCED'
+  local is_claimed = type(held) == 'string'
+  if is_claimed and held ~= token then return 'FENCED' end
+  local had_lease = redis.call('ZREM', base .. 'lease', id) == 1
+  if had_lease then redis.call('LREM', base .. 'active', 1, id) end
+  if is_claimed and had_lease then
+    outcomes[outcome.verb](base, id, key, outcome, keep, at)
+    return 'OK'
   end
+  -- Without a claim the task was taken away, or overwritten or deleted by an outsider while it ran.
+  return redis.call('TYPE', key).ok == 'hash' and 'FENCED' or 'GONE'
 end
 
-local taken, wrong = {}, {}
+local answers = {}
+for i = 12, #ARGV, 7 do
+  answers[#answers + 1] = write_down(KEYS[3 + tonumber(ARGV[i])], ARGV[i + 1], ARGV[i + 2], {
+    verb = ARGV[i + 3], text = ARGV[i + 4],
+    number = tonumber(ARGV[i + 5]), delay = tonumber(ARGV[i + 6]),
+  })
+end
+
+local taken = {}
 local want = tonumber(ARGV[5])
 local call = {
   tasks = tasks, results = ARGV[2], waiting = KEYS[2],
@@ -60,19 +63,20 @@ local call = {
 for i = 4, 3 + tonumber(ARGV[7]) do
   if #taken >= want then break end
   local length = redis.pcall('LLEN', KEYS[i] .. 'pending')
-  if type(length) == 'table' or length > 0 then
-    local key, kind, wanted = unsound(KEYS[i])
-    if key then
-      wrong[#wrong + 1] = {key, kind, wanted}
-    else
-      for _, row in ipairs(claim(KEYS[i], want - #taken, call)) do
-        taken[#taken + 1] = row
-      end
+  if length ~= 0 and not unsound(KEYS[i]) then
+    for _, row in ipairs(claim(KEYS[i], want - #taken, call)) do
+      taken[#taken + 1] = row
     end
   end
 end
 
 if #answers > 0 or #taken > 0 then
-  redis.call('SET', KEYS[1], cjson.encode({nonce = nonce, answers = answers, taken = taken}), 'EX', 60)
+  redis.call('DEL', KEYS[1]) -- a script whose first write is a SET is refused while memory is full
+  redis.call('SET', KEYS[1], cjson.encode({nonce = nonce, answers = answers, taken = taken}), 'EX', 600)
 end
-return {answers, rows(taken, tasks), wrong}
+
+local passed_over = {}
+for _, flaw in pairs(seen) do
+  if flaw then passed_over[#passed_over + 1] = flaw end
+end
+return {answers, rows(taken, tasks), passed_over}

@@ -1,10 +1,13 @@
--- rows(taken, tasks): {base, id, token, the CLAIM_FIELDS...} of each {base, id, token}.
+-- rows(taken, tasks): {base, id, token, {the CLAIM_FIELDS...}} of each {base, id, token} that is
+-- still held by this token: a reply asked for again may come late.
 local function rows(taken, tasks)
   local full = {}
-  for i, row in ipairs(taken) do
-    local fields = redis.call('HMGET', tasks .. row[2], 'type', 'payload', 'retry', 'max_retry',
-      'timeout', 'deadline', 'store', 'result_ttl', 'crashes')
-    full[i] = {row[1], row[2], row[3], fields}
+  for _, row in ipairs(taken) do
+    local fields = redis.pcall('HMGET', tasks .. row[2], 'type', 'payload', 'retry', 'max_retry',
+      'timeout', 'deadline', 'store', 'result_ttl', 'crashes', 'claim')
+    if table.remove(fields) == row[3] then
+      full[#full + 1] = {row[1], row[2], row[3], fields}
+    end
   end
   return full
 end

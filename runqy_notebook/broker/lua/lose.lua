@@ -1,0 +1,24 @@
+-- Takes the tasks from a worker that died, at once: what its guardian asks for.
+--
+-- KEYS  1 trimmed (hash)  2 killers (zset base|id -> time)  3.. queue bases
+-- ARGV  1 task prefix  2 archived ttl  3 archived cap  4 crash limit
+--       5.. four for each task: base number, id, token, started (0/1)
+-- Gives for each task 'redelivered', 'crashed', or 'LOST' where the token is not the task's any more.
+-- uses now count unsound bury lose
+
+local at = now()
+local call = {
+  tasks = ARGV[1], killers = KEYS[2], limit = tonumber(ARGV[4]), at = at,
+  archive = {ttl = tonumber(ARGV[2]), cap = tonumber(ARGV[3]), tasks = ARGV[1], trimmed = KEYS[1]},
+}
+local answers = {}
+for i = 5, #ARGV, 4 do
+  local base, id = KEYS[2 + tonumber(ARGV[i])], ARGV[i + 1]
+  local held = redis.pcall('HGET', ARGV[1] .. id, 'claim')
+  if held == ARGV[i + 2] and not unsound(base) then
+    answers[#answers + 1] = lose(base, id, ARGV[i + 3] == '1', call) or 'LOST'
+  else
+    answers[#answers + 1] = 'LOST'
+  end
+end
+return answers

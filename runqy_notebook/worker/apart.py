@@ -1,0 +1,141 @@
+"""Running a task in a process of its own.
+
+A task that was lost with its worker may be what killed it. Its next attempts run here, one at a
+time: if it kills again, only this child dies, and the kernel with all it holds lives on. Handlers
+travel by cloudpickle, so those defined in cells do too.
+"""
+
+from __future__ import annotations
+
+import inspect
+import os
+import pickle
+import subprocess
+import sys
+import threading
+from dataclasses import dataclass
+from typing import Any
+
+import cloudpickle
+
+from runqy_notebook.tasks import Handler, Loader
+from runqy_notebook.wire.documented import Task
+from runqy_notebook.wire.payload import decode_payload
+
+_ONE_AT_A_TIME = threading.Lock()
+
+
+class DiedError(Exception):
+    """The child died of the task."""
+
+    def __init__(self, exit_code: int) -> None:
+        self.exit_code = exit_code
+        how = f"signal {-exit_code}" if exit_code < 0 else f"exit code {exit_code}"
+        super().__init__(f"the process that ran it apart died ({how})")
+
+
+class NotPortableError(Exception):
+    """The handler, or something it uses, cannot be sent to another process."""
+
+
+class RaisedError(Exception):
+    """The handler raised in the child; its error and traceback as text."""
+
+    def __init__(self, error: str, traceback_text: str) -> None:
+        self.error, self.traceback_text = error, traceback_text
+        super().__init__(error)
+
+
+@dataclass(frozen=True, slots=True)
+class _Errand:
+    """What the child is sent."""
+
+    handler: Handler
+    loader: Loader | None
+    payload: bytes
+    task_id: str
+
+
+def run_apart(handler: Handler, loader: Loader | None, task: Task, seconds: float) -> object:
+    """The handler's value for this task; the loader runs anew in the child.
+
+    Raises RaisedError, DiedError, NotPortableError, and TimeoutError after `seconds`.
+    """
+    try:
+        errand = cloudpickle.dumps((sys.path, _Errand(handler, loader, task.payload, task.id)))
+    except Exception as error:
+        raise NotPortableError(f"{type(error).__name__}: {error}") from error
+    with _ONE_AT_A_TIME:
+        return _sent(errand, seconds)
+
+
+def _sent(errand: bytes, seconds: float) -> object:
+    child = subprocess.Popen(
+        [sys.executable, "-m", "runqy_notebook.worker.apart"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,  # an interrupt of the kernel is not meant for it
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+    )
+    try:
+        answer, _ = child.communicate(errand, timeout=seconds)
+    except subprocess.TimeoutExpired:
+        raise TimeoutError from None
+    finally:
+        child.kill()
+        child.wait()
+    if not answer:
+        raise DiedError(child.returncode)
+    word, *rest = pickle.loads(answer)  # noqa: S301 - from our own child
+    if word == "value":
+        return rest[0]
+    if word == "unreadable":
+        raise NotPortableError(rest[0])
+    raise RaisedError(*rest)
+
+
+def _run(errand: _Errand) -> object:
+    arguments: list[Any] = [decode_payload(errand.payload, errand.task_id)]
+    if errand.handler.takes_context:
+        arguments.append(_finished(errand.loader.function()) if errand.loader else None)
+    return _finished(errand.handler.function(*arguments))
+
+
+def _finished(value: Any) -> object:
+    if not inspect.isawaitable(value):
+        return value
+    import asyncio
+
+    async def awaited() -> object:
+        return await value
+
+    return asyncio.run(awaited())
+
+
+def main() -> None:
+    """The child: an errand on stdin, the answer on what was stdout."""
+    from runqy_notebook.worker.run import describe, traceback_of
+
+    reply = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)  # what the handler prints is no answer
+    try:
+        path, errand = pickle.load(sys.stdin.buffer)  # noqa: S301 - from our own kernel
+    except Exception as error:  # noqa: BLE001 - told to the parent
+        answer: tuple[object, ...] = ("unreadable", f"{type(error).__name__}: {error}")
+    else:
+        sys.path[:] = path
+        try:
+            answer = ("value", _run(errand))
+        except BaseException as error:  # noqa: BLE001 - a handler may raise anything
+            answer = ("raised", describe(error), traceback_of(error))
+    with reply:
+        try:
+            told = cloudpickle.dumps(answer)
+        except Exception as error:  # noqa: BLE001 - told to the parent
+            told = cloudpickle.dumps(("raised", f"its result cannot be sent back: {error}", ""))
+        reply.write(told)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,88 @@
+"""What really happened: a log beside the queue, which no fault of the queue can touch.
+
+Handlers append a line when they start and when they end, before the queue is told. One small
+O_APPEND write a line: lines of several processes never mix, and `kill -9` leaves whole lines.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections import Counter
+from pathlib import Path
+from typing import NamedTuple
+
+VARIABLE = "RUNQY_CHAOS_JOURNAL"
+"""Where a worker process is told the journal's path."""
+
+
+class Event(NamedTuple):
+    """`at` is by the monotonic clock, which all processes of a machine share."""
+
+    what: str  # ready, put, due, start, end
+    id: str
+    pid: int
+    at: float
+
+
+def note(what: str, task_id: str, *, later: float = 0.0) -> None:
+    """Writes an event of this process down: what is so now, or in so many seconds."""
+    line = f"{what} {task_id} {os.getpid()} {time.monotonic() + later:.6f}\n"
+    log = os.open(os.environ[VARIABLE], os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+    try:
+        os.write(log, line.encode())
+    finally:
+        os.close(log)
+
+
+def is_first_time(task_id: str) -> bool:
+    """Whether no process has asked this about this task before."""
+    marker = Path(os.environ[VARIABLE] + ".seen", task_id)
+    marker.parent.mkdir(exist_ok=True)
+    try:
+        marker.touch(exist_ok=False)
+    except FileExistsError:
+        return False
+    return True
+
+
+class Journal:
+    """Reads the log. Each look takes in what was written since the last one."""
+
+    def __init__(self, path: Path) -> None:
+        path.touch()
+        self.path = path
+        self._events: list[Event] = []
+        self._read = 0
+        self._counts: dict[str, Counter[str]] = {}
+
+    @property
+    def events(self) -> list[Event]:
+        """All events so far, as they were written."""
+        with self.path.open("rb") as log:
+            log.seek(self._read)
+            fresh = log.read()
+        whole = fresh[: fresh.rfind(b"\n") + 1]
+        self._read += len(whole)
+        for line in whole.decode().splitlines():
+            what, task_id, pid, at = line.split()
+            self._events.append(Event(what, task_id, int(pid), float(at)))
+            self._counts.setdefault(what, Counter())[task_id] += 1
+        return self._events
+
+    def of(self, what: str) -> list[Event]:
+        """The events of one kind."""
+        return [event for event in self.events if event.what == what]
+
+    def times(self, what: str) -> Counter[str]:
+        """How often this happened to each task."""
+        assert self.events is not None
+        return self._counts.setdefault(what, Counter())
+
+    def first(self, what: str, task_id: str) -> Event:
+        """The first event of this kind of a task."""
+        return next(event for event in self.events if event[:2] == (what, task_id))
+
+    def extra(self, what: str) -> int:
+        """How many events of this kind there are beyond one a task."""
+        return sum(count - 1 for count in self.times(what).values())

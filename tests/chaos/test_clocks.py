@@ -1,0 +1,121 @@
+"""The server stands still, and the workers' clocks are wrong."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from random import Random
+
+from tests.chaos import clock
+from tests.chaos.fleet import ROOT, Fleet
+from tests.chaos.harness import crashes, enqueue, left_over, lost, wait_for_ends
+from tests.chaos.journal import VARIABLE, Journal
+from tests.chaos.report import Row, percentile
+from tests.chaos.scale import size
+from tests.chaos.servers import Server
+from tests.waiting import wait_until
+
+SEED = 7
+LEASE = size(short=3.0, full=15.0)
+RUNNING = 12
+HOUR = 3600
+
+
+def test_a_frozen_server_makes_nothing_run_twice(
+    server: Server, fleet: Fleet, judge: Callable[[Row], None]
+) -> None:
+    random, journal = Random(SEED), fleet.journal
+    fleet.start(server.url, count=3, concurrency=4, lease=LEASE)
+    longest = 3 * LEASE
+    naps = [{"act": "nap", "seconds": random.uniform(0.5, 1.2) * longest} for _ in range(RUNNING)]
+    ids = enqueue(server.url, naps)
+    wait_until(lambda: len(journal.times("start")) == RUNNING, "not all were started")
+
+    server.freeze()
+    time.sleep(3 * LEASE)
+    server.thaw()
+    wait_for_ends(journal, ids, 2 * LEASE)
+
+    left = left_over(server.client)
+    judge(
+        Row(
+            "frozen server",
+            f"SIGSTOP for 3 x lease {LEASE:g} s, {RUNNING} tasks running, seed {SEED}",
+            {
+                "lost": lost(journal, ids),
+                "extra starts": journal.extra("start"),
+                "duplicate completions": journal.extra("end"),
+                "crashes counted": crashes(server.client, ids),
+                "left over": left,
+            },
+            {
+                "lost": 0,
+                "extra starts": 0,
+                "duplicate completions": 0,
+                "crashes counted": 0,
+                "left over": 0,
+            },
+        )
+    )
+
+
+def test_wrong_clocks_of_clients_change_nothing(
+    server: Server, fleet: Fleet, judge: Callable[[Row], None]
+) -> None:
+    for hours in (HOUR, -HOUR):
+        fleet.start(server.url, env=clock.skewed(hours), concurrency=16, lease=3.0)
+
+    for hours in (HOUR, -HOUR):
+        produce(server.url, fleet.journal, hours)
+    ids = list(fleet.journal.times("put"))
+    wait_for_ends(fleet.journal, ids, 30)
+
+    off = lateness(fleet.journal)
+    judge(
+        Row(
+            "wrong clocks",
+            f"{len(ids)} tasks, a worker and a producer an hour ahead, others an hour behind "
+            f"({clock.METHOD})",
+            {
+                "lost": lost(fleet.journal, ids),
+                "duplicate completions": fleet.journal.extra("end"),
+                "started early": sum(late < -0.01 for late in off),
+                "late p50 s": percentile(off, 0.5),
+                "late at most s": percentile(off, 1.0),
+                "left over": left_over(server.client),
+            },
+            {
+                "lost": 0,
+                "duplicate completions": 0,
+                "started early": 0,
+                "late at most s": 1.0,
+                "left over": 0,
+            },
+        )
+    )
+
+
+def produce(url: str, journal: Journal, hours: int) -> None:
+    """Has a process with a wrong clock put tasks into the queue."""
+    subprocess.run(
+        [sys.executable, "-m", "tests.chaos.producer", url],
+        cwd=ROOT,
+        env={
+            **os.environ,
+            "PYTHONPATH": str(ROOT),
+            VARIABLE: str(journal.path),
+            **clock.skewed(hours),
+        },
+        check=True,
+        timeout=30,
+    )
+
+
+def lateness(journal: Journal) -> list[float]:
+    """Seconds by which the tasks that were to wait were started after they were due."""
+    due = {event.id: event.at for event in journal.of("due")}
+    last_start = {event.id: event.at for event in journal.of("start")}
+    return [last_start[task_id] - at for task_id, at in due.items() if task_id in last_start]

@@ -1,0 +1,87 @@
+"""Tasks that kill whatever process runs them, among tasks that do not."""
+
+from __future__ import annotations
+
+import inspect
+import time
+from collections.abc import Callable
+from random import Random
+
+import pytest
+
+from runqy_notebook.worker import run
+from tests.chaos.fleet import Fleet
+from tests.chaos.harness import enqueue, fields, left_over, naps
+from tests.chaos.report import Row
+from tests.chaos.scale import size
+from tests.chaos.servers import Server
+
+SEED = 13
+TASKS, KILLERS = size(short=200, full=1_000), 10
+LEASE = 3.0
+ENDS_WITHIN = size(short=60, full=400)
+WHY = b"killed its worker 3 times"
+LIMIT = 3
+
+
+def test_tasks_that_kill_their_worker_are_archived_and_take_no_other_along(
+    server: Server,
+    fleet: Fleet,
+    judge: Callable[[Row], None],
+    request: pytest.FixtureRequest,
+) -> None:
+    if "apart" not in inspect.getsource(run):
+        reason = "suspects do not run in a process of their own yet"
+        request.applymarker(pytest.mark.xfail(reason=reason, strict=False))
+    random = Random(SEED)
+    payloads = naps(random, TASKS, 0.05)
+    places = random.sample(range(TASKS), KILLERS)
+    for place in places:
+        payloads[place] = {"act": "die"}
+    ids = enqueue(server.url, payloads)
+    killers = {ids[place] for place in places}
+    innocents = set(ids) - killers
+
+    began = time.monotonic()
+    fleet.start(server.url, count=2, concurrency=4, lease=LEASE)
+    deaths = revive_until_done(server, fleet, ids)
+
+    journal = fleet.journal
+    states, errors = (fields(server.client, ids, name) for name in ("state", "error_msg"))
+    starts = journal.times("start")
+    judge(
+        Row(
+            "poison",
+            f"{KILLERS} tasks calling os._exit among {TASKS}, 2 workers x 4, seed {SEED}",
+            {
+                "killers not archived so": sum(errors[k] != WHY for k in killers),
+                "killers not started 3 times": sum(starts[k] != LIMIT for k in killers),
+                "innocents archived": sum(states[i] == b"archived" for i in innocents),
+                "innocents lost": len(innocents - journal.times("end").keys()),
+                "left over": left_over(server.client),
+                "extra starts of innocents": sum(starts[i] - 1 for i in innocents),
+                "deaths of workers": deaths,
+                "seconds": round(time.monotonic() - began, 1),
+            },
+            {
+                "killers not archived so": 0,
+                "killers not started 3 times": 0,
+                "innocents archived": 0,
+                "innocents lost": 0,
+                "left over": 0,
+            },
+        )
+    )
+
+
+def revive_until_done(server: Server, fleet: Fleet, ids: list[str]) -> int:
+    """Replaces workers that die, until all tasks are finished or the time is over; the deaths."""
+    deaths = 0
+    gives_up_at = time.monotonic() + ENDS_WITHIN
+    while time.monotonic() < gives_up_at:
+        deaths += fleet.revive()
+        states = fields(server.client, ids, "state").values()
+        if set(states) <= {b"completed", b"archived"}:
+            break
+        time.sleep(0.1)
+    return deaths

@@ -1,0 +1,92 @@
+"""Finding queues: one scanner per fleet, which spares the server."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+import redis as redis_py
+
+from runqy_notebook.broker.discovery import REST, Discovery
+from tests.broking import push
+
+
+@pytest.fixture
+def discovery(redis: redis_py.Redis) -> Discovery:
+    return Discovery(redis, "worker-1")
+
+
+def test_queues_that_outsiders_made_become_known(
+    redis: redis_py.Redis, discovery: Discovery
+) -> None:
+    for queue in ("mail_default", "mail:high", "image.low"):
+        push(redis, "a", queue)
+    redis.lpush("asynq:not a name:pending", "a")
+    redis.lpush("asynq:t:pending", "a")
+    redis.lpush(b"asynq:\xff:pending", "a")
+    redis.lpush("other:mail:pending", "a")
+
+    discovery.step(100.0)
+
+    assert discovery.known() == {"mail_default", "mail:high", "image.low"}
+
+
+def test_only_one_scanner_walks_at_a_time_and_another_takes_over(
+    redis: redis_py.Redis, discovery: Discovery
+) -> None:
+    other = Discovery(redis, "worker-2")
+    discovery.step(100.0)
+    push(redis, "a")
+
+    other.step(100.0)
+    assert other.known() == set()
+
+    discovery.end(redis)
+    other.step(105.0)
+    assert other.known() == {"mail_default"}
+    discovery.end(redis)
+    assert redis.get("asynq:nb:scanner") == b"worker-2"
+    assert 0 < redis.ttl("asynq:nb:scanner") <= 15
+
+
+def test_the_lock_is_renewed_by_who_holds_it(redis: redis_py.Redis, discovery: Discovery) -> None:
+    discovery.step(100.0)
+    redis.expire("asynq:nb:scanner", 3)
+
+    discovery.step(105.0)
+
+    assert redis.ttl("asynq:nb:scanner") > 10
+
+
+def test_it_rests_between_two_walks(redis: redis_py.Redis, discovery: Discovery) -> None:
+    discovery.step(100.0)
+    push(redis, "a")
+
+    discovery.step(100.0 + REST - 0.1)
+    assert discovery.known() == set()
+
+    discovery.step(100.0 + REST)
+    assert discovery.known() == {"mail_default"}
+
+
+def test_a_hundred_thousand_keys_take_a_small_share_of_the_server_and_less_than_ten_seconds(
+    redis: redis_py.Redis, discovery: Discovery
+) -> None:
+    pipeline = redis.pipeline(transaction=False)
+    for number in range(100_000):
+        pipeline.set(f"key{number}", "")
+    pipeline.execute()
+    push(redis, "a", "late_default")
+    redis.config_resetstat()
+
+    now, steps, busy = 100.0, 0, 0.0
+    while "late_default" not in discovery.known():
+        began = time.perf_counter()
+        discovery.step(now)
+        busy += time.perf_counter() - began
+        now, steps = now + 0.25, steps + 1
+
+    usec = redis.info("commandstats")["cmdstat_scan"]["usec"]
+    print(f"\n{steps * 0.25:g} s, SCAN took {usec / 1e6 / (steps * 0.25):.2%} of the server")
+    assert steps * 0.25 < 10
+    assert usec / 1e6 <= 0.05 * steps * 0.25

@@ -1,0 +1,184 @@
+"""Enqueueing: one call writes all of a batch or nothing."""
+
+from __future__ import annotations
+
+import pytest
+import redis as redis_py
+
+from runqy_notebook.broker.broker import Broker, WrongTypeError
+from runqy_notebook.errors import ConnectionFailedError, TaskConflictError
+from tests.broking import (
+    BASE,
+    QUEUE,
+    archived,
+    broker_of,
+    claim,
+    done,
+    enqueue,
+    field,
+    places,
+    push,
+    settle,
+)
+
+KEYS_OF_A_QUEUE = ("pending", "active", "lease", "retry", "scheduled", "archived", "completed")
+
+
+@pytest.fixture
+def broker(redis: redis_py.Redis) -> Broker:
+    return broker_of(redis)
+
+
+def test_a_task_is_a_hash_and_an_id_on_the_left_of_pending(
+    redis: redis_py.Redis, broker: Broker
+) -> None:
+    broker.enqueue(QUEUE, [("a", b'{"x": 1}'), ("b", b"{}")], {"type": "task", "retry": "0"})
+
+    assert redis.lrange(BASE + "pending", 0, -1) == [b"b", b"a"]
+    stored = redis.hgetall("asynq:t:a")
+    assert float(stored.pop(b"enqueued_at")) > 1.7e9
+    assert stored == {
+        b"payload": b'{"x": 1}',
+        b"type": b"task",
+        b"retry": b"0",
+        b"queue": QUEUE.encode(),
+        b"state": b"pending",
+    }
+    assert redis.smembers("asynq:queues") == {QUEUE.encode()}
+    assert redis.ttl("asynq:t:a") == -1
+
+
+@pytest.mark.parametrize("due", ["+60", "4000000000"])
+def test_a_task_of_the_future_is_scheduled(redis: redis_py.Redis, broker: Broker, due: str) -> None:
+    enqueue(broker, "a", due=due)
+
+    expected = redis.time()[0] + 60 if due == "+60" else 4_000_000_000
+    assert redis.zscore(BASE + "scheduled", "a") == pytest.approx(expected, abs=2)
+    assert places(redis, "a") == ["scheduled"]
+    assert field(redis, "a", "state") == b"scheduled"
+
+
+@pytest.mark.parametrize("due", ["0", "+0", "1000"])
+def test_a_task_of_the_past_is_pending_at_once(
+    redis: redis_py.Redis, broker: Broker, due: str
+) -> None:
+    enqueue(broker, "a", due=due)
+
+    assert places(redis, "a") == ["pending"]
+
+
+@pytest.mark.parametrize("state", ["pending", "active", "retry", "scheduled", None])
+def test_an_unfinished_id_is_a_conflict_and_nothing_of_the_batch_is_written(
+    redis: redis_py.Redis, broker: Broker, state: str | None
+) -> None:
+    redis.hset("asynq:t:old", mapping={"payload": "mine", **({"state": state} if state else {})})
+
+    with pytest.raises(TaskConflictError, match=state or "pending"):
+        enqueue(broker, "new", "old")
+
+    assert redis.keys() == [b"asynq:t:old"]
+    assert field(redis, "old", "payload") == b"mine"
+
+
+def test_an_id_twice_in_one_batch_is_a_conflict_too(redis: redis_py.Redis, broker: Broker) -> None:
+    with pytest.raises(TaskConflictError):
+        enqueue(broker, "same", "same")
+
+    assert redis.keys() == []
+
+
+@pytest.mark.parametrize("state", ["completed", "archived"])
+def test_a_finished_task_is_replaced_with_everything_it_left(
+    redis: redis_py.Redis, broker: Broker, state: str
+) -> None:
+    enqueue(broker, "a")
+    (task,) = claim(broker)
+    settle(broker, done(task, b'"old"') if state == "completed" else archived(task))
+    redis.set("asynq:result:a", '"old"')
+
+    assert enqueue(broker, "a") == set()
+
+    assert places(redis, "a") == ["pending"]
+    assert redis.ttl("asynq:t:a") == -1
+    assert not redis.exists("asynq:result:a")
+    assert {b"completed_at", b"last_failed_at", b"error_msg", b"starts"}.isdisjoint(
+        redis.hkeys("asynq:t:a")
+    )
+
+
+def test_a_task_that_runs_is_no_finished_one_whatever_a_foreign_worker_wrote(
+    redis: redis_py.Redis, broker: Broker
+) -> None:
+    enqueue(broker, "a")
+    (task,) = claim(broker)
+    redis.hset("asynq:t:a", "state", "completed")
+
+    with pytest.raises(TaskConflictError):
+        enqueue(broker, "a")
+
+    assert settle(broker, done(task)) == ["OK"]
+
+
+def test_unique_gives_the_unfinished_task_back(redis: redis_py.Redis, broker: Broker) -> None:
+    enqueue(broker, "a")
+
+    assert enqueue(broker, "new", "a", "new", unique_age=0) == {1, 2}
+
+    assert redis.lrange(BASE + "pending", 0, -1) == [b"new", b"a"]
+
+
+@pytest.mark.parametrize(("age", "kept"), [(3600, {0}), (0, set())])
+def test_unique_gives_a_finished_task_back_while_it_is_young(
+    broker: Broker, age: float, kept: set[int]
+) -> None:
+    enqueue(broker, "a")
+    (task,) = claim(broker)
+    settle(broker, done(task))
+
+    assert enqueue(broker, "a", unique_age=age) == kept
+
+
+@pytest.mark.parametrize("name", KEYS_OF_A_QUEUE)
+def test_a_queue_with_a_key_of_a_wrong_type_takes_nothing(
+    redis: redis_py.Redis, broker: Broker, name: str
+) -> None:
+    redis.set(BASE + name, "something else")
+
+    with pytest.raises(WrongTypeError, match=f"{BASE}{name}.* holds a string"):
+        enqueue(broker, "a")
+
+    assert redis.keys() == [f"{BASE}{name}".encode()]
+
+
+@pytest.mark.parametrize("key", ["asynq:t:b", "asynq:queues"])
+def test_other_keys_of_a_wrong_type_refuse_the_whole_batch(
+    redis: redis_py.Redis, broker: Broker, key: str
+) -> None:
+    redis.lpush(key, "something else")
+
+    with pytest.raises(WrongTypeError, match=f"{key}.* holds a list"):
+        enqueue(broker, "a", "b", "c")
+
+    assert redis.keys() == [key.encode()]
+
+
+def test_a_foreign_task_that_was_pushed_is_a_conflict(
+    redis: redis_py.Redis, broker: Broker
+) -> None:
+    push(redis, "a")
+
+    with pytest.raises(TaskConflictError, match="pending"):
+        enqueue(broker, "a")
+
+
+def test_with_full_memory_a_producer_gets_one_clear_error_and_nothing_is_written(
+    redis: redis_py.Redis, broker: Broker
+) -> None:
+    redis.config_set("maxmemory", "1")
+    try:
+        with pytest.raises(ConnectionFailedError, match="memory is full"):
+            enqueue(broker, "a", "b")
+    finally:
+        redis.config_set("maxmemory", "0")
+
+    assert redis.keys() == []
