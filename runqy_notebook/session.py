@@ -319,6 +319,7 @@ def _retention(settings: Settings) -> Retention:
         settings.completed_cap,
         settings.archived_ttl,
         settings.archived_cap,
+        settings.crash_limit,
     )
 
 

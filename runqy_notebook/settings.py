@@ -63,6 +63,8 @@ class Settings:
     completed_cap: int = _setting(10_000, "completed tasks kept per queue", least=0)
     archived_ttl: float = _setting(90 * DAY, "life of an archived task's record", least=0)
     archived_cap: int = _setting(10_000, "archived tasks kept per queue", least=0)
+    crash_limit: int = _setting(3, "a task lost with its worker so often is archived", least=1)
+    guardian: bool = _setting(True, "a helper process hands tasks back when the kernel dies")
 
 
 FIELDS = {item.name: item for item in fields(Settings)}

@@ -14,10 +14,14 @@ from runqy_notebook.broker.impatient import impatient_client
 from runqy_notebook.errors import RunqyError, TaskConflictError
 from runqy_notebook.wire.documented import Task, read_task
 from runqy_notebook.wire.layout import DOCUMENTED, Layout, to_bytes, to_text
-from runqy_notebook.wire.outcomes import Archived, Completed, Outcome, Released, Retried
-
-CRASH_LIMIT = 3
-"""A task that was lost with its worker so many times is archived."""
+from runqy_notebook.wire.outcomes import (
+    Archived,
+    Completed,
+    Crashed,
+    Outcome,
+    Released,
+    Retried,
+)
 
 _LONGEST = 1e9  # seconds; what is to live longer lives so long (Redis has a limit too)
 
@@ -35,12 +39,15 @@ class WrongTypeError(RunqyError):
 
 @dataclass(frozen=True, slots=True)
 class Retention:
-    """How long finished tasks are kept (seconds) and how many of them per queue."""
+    """How long finished tasks are kept (seconds), how many of them per queue, and after how many
+    losses with its worker a task counts as finished: archived.
+    """
 
     completed_ttl: float
     completed_cap: int
     archived_ttl: float
     archived_cap: int
+    crash_limit: int = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,9 +182,13 @@ class Broker:
                 int(again),
                 exchange.want,
                 lease,
-                len(exchange.queues),
+                len(set(exchange.queues)),
                 *_kept(self.retention),
-                *(part for o in exchange.outcomes for part in _row(number[o.task.queue], o)),
+                *(
+                    part
+                    for o in exchange.outcomes
+                    for part in _row(number[o.task.queue], o, self.retention.crash_limit)
+                ),
             ],
         )
         return Settled(
@@ -208,16 +219,23 @@ class Broker:
     def sweep(self, queues: Iterable[str], *, second_look: float) -> list[SweepEvent]:
         """One housekeeping round over these queues; repeats at once while more is due."""
         bases = [self.layout.queue(queue).base for queue in queues]
-        ours = self.layout.ours
+        names = ("swept", "waiting", "suspects", "trimmed", "killers")
+        ours = [self.layout.ours + name for name in names]
         events: list[SweepEvent] = []
         for _ in range(20):
             more, found = self._call(
                 scripts.SWEEP,
-                [ours + "swept", ours + "waiting", ours + "suspects", ours + "trimmed", *bases],
+                [
+                    *(
+                        ours + name
+                        for name in ("swept", "waiting", "suspects", "trimmed", "killers")
+                    ),
+                    *bases,
+                ],
                 [
                     self.layout.tasks,
                     *_kept(self.retention)[2:],
-                    CRASH_LIMIT,
+                    self.retention.crash_limit,
                     second_look,
                 ],
             )
@@ -248,7 +266,7 @@ def _kept(retention: Retention) -> tuple[float, int, float, int]:
     )
 
 
-def _row(number: int, outcome: Outcome) -> tuple[object, ...]:
+def _row(number: int, outcome: Outcome, crash_limit: int) -> tuple[object, ...]:
     """The seven arguments by which the settle script knows an outcome."""
     task = outcome.task
     head = (number, to_bytes(task.id), task.token)
@@ -259,5 +277,7 @@ def _row(number: int, outcome: Outcome) -> tuple[object, ...]:
             return (*head, "retry", to_bytes(error), task.retry + 1, delay)
         case Archived(error=error):
             return (*head, "archive", to_bytes(error), 0, 0)
+        case Crashed(error=error):
+            return (*head, "crash", to_bytes(error), crash_limit, 0)
         case Released():
             return (*head, "release", b"", 0, 0)

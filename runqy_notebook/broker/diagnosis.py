@@ -90,8 +90,17 @@ def may_hold(worker: WorkerRecord, queue: str | None) -> bool:
     return queue is None or not worker.queues or worker.serves(queue)
 
 
-def foreign_note(queue: str, ids: Sequence[str]) -> Finding:
-    """One finding for all tasks of a queue that live foreign workers seem to have."""
+def foreign_together(findings: Sequence[Finding]) -> list[Finding]:
+    """The same findings, with one note a queue for all that live foreign workers seem to have."""
+    ids: dict[str, list[str]] = {}
+    for found in findings:
+        if found.kind is Kind.FOREIGN:
+            ids.setdefault(found.queue or "", []).append(found.task_id or "")
+    others = [found for found in findings if found.kind is not Kind.FOREIGN]
+    return [*others, *(_foreign(queue, held) for queue, held in ids.items())]
+
+
+def _foreign(queue: str, ids: Sequence[str]) -> Finding:
     shown = ", ".join(map(named, ids[:3])) + (", ..." if len(ids) > 3 else "")
     return Finding(
         Kind.FOREIGN,

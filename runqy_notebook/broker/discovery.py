@@ -22,6 +22,7 @@ REST = 2.0
 """Seconds between two walks over a small key space."""
 
 _LOCK_TTL = 15  # seconds
+_FIRST = 0.25  # seconds that count as passed before the first step
 
 
 class Discovery:
@@ -34,7 +35,7 @@ class Discovery:
         self._lock = layout.ours + "scanner"
         self._cursor = 0
         self._resume_at = 0.0
-        self._stepped_at = 0.0
+        self._stepped_at: float | None = None
         self._lock_checked_at = -60.0
         self._is_scanner = False
 
@@ -45,7 +46,8 @@ class Discovery:
 
     def step(self, now: float) -> None:
         """Walks on over the keys where it is our turn; `now` is by the monotonic clock."""
-        budget, self._stepped_at = SHARE * min(now - self._stepped_at, 1.0), now
+        since = _FIRST if self._stepped_at is None else now - self._stepped_at
+        budget, self._stepped_at = SHARE * min(since, 1.0), now
         if now < self._resume_at or not self._may_scan(now):
             return
         began = time.monotonic()

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import replace
-from itertools import chain
+from math import inf
 from typing import Final
 
 import redis
@@ -99,23 +99,15 @@ class Doctor:
         patience: float,
     ) -> list[Finding]:
         found: list[Finding] = []
-        foreign: dict[str, list[str]] = {}
         doubtful = 0
         for page in sights:
-            verdicts = list(
-                chain.from_iterable(diagnosis.judge(each, workers, self._layout) for each in page)
-            )
-            ages = doubts.ages([each.doubt for each in verdicts if each.is_doubt])
-            for verdict in verdicts:
-                finding = verdict.finding
-                if verdict.is_doubt and not 0 <= ages[verdict.doubt] >= patience:
-                    doubtful += 1
-                elif finding.kind is Kind.FOREIGN:
-                    foreign.setdefault(finding.queue or "", []).append(finding.task_id or "")
-                else:
-                    found.append(finding)
+            verdicts = [v for sight in page for v in diagnosis.judge(sight, workers, self._layout)]
+            ages = doubts.ages([v.doubt for v in verdicts if v.is_doubt])
+            sure = [v.finding for v in verdicts if ages.get(v.doubt, inf) >= max(patience, 0)]
+            doubtful += len(verdicts) - len(sure)
+            found += sure
         doubts.forget_others()
-        found += [diagnosis.foreign_note(queue, ids) for queue, ids in foreign.items()]
+        found = diagnosis.foreign_together(found)
         return [*found, _doubt_note(doubtful, patience)] if doubtful else found
 
     def _judge_queues(self, names: Sequence[str], staff: Staff) -> list[Finding]:

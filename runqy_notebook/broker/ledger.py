@@ -66,25 +66,23 @@ class Entry:
     _number: int | None
     _sequence: int = field(default=0)
 
-    def claimed(self, task: Task, base: str, ends: float) -> None:
-        """The slot holds this task; `ends` is the monotonic time up to which its lease may be
-        renewed for it."""
+    def started(self, task: Task, ends: float) -> None:
+        """The handler is about to be called for this task, which may run until `ends` (by the
+        monotonic clock).
+        """
         if self._number is None:
             return
-        parts = (to_bytes(base), to_bytes(task.id), task.token)
+        base = task.token.partition(b"|")[0]
+        parts = (base, to_bytes(task.id), task.token)
         if sum(map(len, parts)) > RECORD_SIZE - RECORD.size:
             return  # an id of a size that only its lease can cover
         self._put(FREE, 0.0, (0, 0, 0), being_written=True)
         start = self._at + RECORD.size
         self._page[start : start + sum(map(len, parts))] = b"".join(parts)
-        self._put(CLAIMED, ends, tuple(map(len, parts)))
+        self._put(STARTED, ends, tuple(map(len, parts)))
 
-    def started(self) -> None:
-        """The handler is about to be called."""
-        self._mark(STARTED)
-
-    def done(self) -> None:
-        """The handler returned; the outcome is about to be written down."""
+    def ended(self) -> None:
+        """The handler returned; what became of the task is still to be written down."""
         self._mark(CLAIMED)
 
     def free(self) -> None:
@@ -103,7 +101,7 @@ class Entry:
         return HEADER_SIZE + (self._number or 0) * RECORD_SIZE
 
     def _mark(self, state: int) -> None:
-        if self._number is not None:
+        if self._number is not None and not self._page.closed:
             _, _, ends, *lengths = RECORD.unpack_from(self._page, self._at)
             self._put(state, ends, tuple(lengths))
 

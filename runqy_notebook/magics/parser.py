@@ -90,7 +90,8 @@ class Command:
         """The arguments among these words, by name; raises UsageError."""
         texts: list[str] = []
         for word in words:
-            fills = self.parser.next_argument(texts)
+            is_option = word.text.partition("=")[0] in self.parser.options()
+            fills = None if is_option else self.parser.next_argument(texts)
             if fills is None or fills.dest not in self.payloads:
                 texts.append(expanded(word, evaluate))
             else:

@@ -46,4 +46,12 @@ class Released:
     task: Task
 
 
-Outcome: TypeAlias = Completed | Retried | Archived | Released
+@dataclass(frozen=True, slots=True)
+class Crashed:
+    """The task killed the process that ran it apart from the kernel."""
+
+    task: Task
+    error: str
+
+
+Outcome: TypeAlias = Completed | Retried | Archived | Released | Crashed

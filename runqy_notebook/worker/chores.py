@@ -38,6 +38,7 @@ class Chores:
             Chore("renewing leases", self._worker.settings.lease / 3, self.renew),
             Chore("the heartbeat", INTERVAL, self.beat),
             Chore("sweeping", 1.0, self.sweep),
+            Chore("looking after the guardian", 1.0, self.guard),
             Chore("looking for queues", 0.25, self.discover),
             Chore("reading the known queues", LEARN_EVERY, self.learn),
         ]
@@ -68,9 +69,11 @@ class Chores:
         held = self._worker.held()
         self._known_lost &= {running.task.token for _, running in held}
         if not held:
+            self._worker.renewed()
             return
         lease = self._worker.settings.lease
         answers = self._broker.renew([running.task for _, running in held], lease=lease)
+        self._worker.renewed()
         for (slot, running), answer in zip(held, answers, strict=True):
             token = running.task.token
             if answer == "LOST" and slot.running is running and token not in self._known_lost:
@@ -91,6 +94,10 @@ class Chores:
                 healthy=status.is_healthy,
                 active=list(status.running),
             )
+
+    def guard(self, now: float) -> None:
+        """Starts a guardian where the last one died."""
+        self._worker.guard()
 
     def sweep(self, now: float) -> None:
         """One round over the served queues."""

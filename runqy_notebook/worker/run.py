@@ -14,8 +14,9 @@ from runqy_notebook.settings import Settings
 from runqy_notebook.tasks import Fail, Handler, Registry, Retry
 from runqy_notebook.wire.backoff import retry_delay
 from runqy_notebook.wire.documented import Task
-from runqy_notebook.wire.outcomes import Archived, Completed, Outcome, Retried
+from runqy_notebook.wire.outcomes import Archived, Completed, Crashed, Outcome, Retried
 from runqy_notebook.wire.payload import decode_payload, encode_value
+from runqy_notebook.worker import apart
 from runqy_notebook.worker.contexts import Contexts, SlotLoop
 
 ERROR_LIMIT = 2_000
@@ -51,7 +52,26 @@ class Runner:
             return Archived(task, f"the payload is unusable: {one_line(error)}")
         if task.deadline is not None and time.time() > task.deadline:
             return Archived(task, "its deadline had passed before it was started")
+        if task.crashes:
+            return self._run_apart(task, handler)
         return self.completed(task, handler, self._call(handler, task, payload, loop))
+
+    def _run_apart(self, task: Task, handler: Handler) -> Outcome:
+        """In a process of its own: the task was lost with its worker before, and may be why."""
+        loader = self.registry.loader_for(task.queue) if handler.takes_context else None
+        try:
+            value = apart.run_apart(handler, loader, task, self.timeout(task))
+        except apart.DiedError as error:
+            return Crashed(task, str(error))
+        except apart.NotPortableError as error:
+            return Archived(
+                task,
+                f"held: it was running when its worker died, and its handler cannot run in a "
+                f"process of its own ({one_line(error)})",
+            )
+        except TimeoutError:
+            return self.failed(task, HandlerTimeout(self.timeout(task)))
+        return self.completed(task, handler, value)
 
     def _call(self, handler: Handler, task: Task, payload: object, loop: SlotLoop) -> object:
         """The handler's value; an async one runs on the slot's loop, within its time limit."""
@@ -169,7 +189,7 @@ def describe(error: BaseException) -> str:
     try:
         if isinstance(error, (Fail, Retry)):
             text = one_line(getattr(error, "why", error), ERROR_LIMIT) or type(error).__name__
-        elif isinstance(error, (HandlerTimeout, HandlerError)):
+        elif isinstance(error, (HandlerTimeout, HandlerError, apart.RaisedError)):
             text = str(error)
         else:
             message = str(error)
@@ -182,6 +202,8 @@ def describe(error: BaseException) -> str:
 
 def traceback_of(error: BaseException) -> str:
     """The traceback from the handler's own frame on, as Python prints it."""
+    if isinstance(error, apart.RaisedError):
+        return error.traceback_text
     step = error.__traceback__
     while step and step.tb_frame.f_code.co_filename == __file__:
         step = step.tb_next

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from runqy_notebook.broker.broker import Settled
+from runqy_notebook.broker.ledger import Entry
 from runqy_notebook.wire.documented import Task
 from runqy_notebook.wire.outcomes import Outcome, Released
 from runqy_notebook.worker.contexts import SlotLoop
@@ -22,6 +23,7 @@ class Work(Protocol):
 
     runner: Runner
 
+    def entry(self) -> Entry: ...
     def claimable(self, slot: Slot) -> tuple[str, ...]: ...
     def settle(
         self, slot: Slot, outcomes: tuple[Outcome, ...], queues: tuple[str, ...], want: int
@@ -53,6 +55,7 @@ class Slot:
         self.is_abandoned = False
         self.ended = threading.Event()
         self.loop = SlotLoop()
+        self.entry = work.entry()
         self._leaving = threading.Event()
         self._work = work
         self._thread = threading.Thread(target=self._live, name=f"runqy-slot-{number}", daemon=True)
@@ -87,6 +90,7 @@ class Slot:
             self.loop.close()
         except BaseException as error:  # noqa: BLE001 - what a handler left on its loop
             self._work.fault(error)
+        self.entry.give_back()
         self.ended.set()
         self._work.slot_ended(self)
 
@@ -97,6 +101,8 @@ class Slot:
             self._work.wait_for_work(self, queues)
             return ()
         settled = self._work.settle(self, outcomes, queues, want=1 if queues else 0)
+        if not settled or not settled.tasks:
+            self.entry.free()
         if settled is None:  # the worker has given up
             return ()
         found = tuple(self._run(task) for task in settled.tasks)
@@ -109,7 +115,9 @@ class Slot:
             return Released(task)
         now = time.monotonic()
         self.running = Running(task, now, now + self._work.runner.timeout(task))
+        self.entry.started(task, self.running.ends)
         try:
             return self._work.runner.run(task, self.loop)
         finally:
+            self.entry.ended()
             self.running = None

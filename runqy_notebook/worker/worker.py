@@ -12,6 +12,8 @@ from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 
 from runqy_notebook.broker.broker import Broker, Settled
+from runqy_notebook.broker.guarding import Guarding
+from runqy_notebook.broker.ledger import Entry
 from runqy_notebook.broker.waiter import Waiter
 from runqy_notebook.errors import ConnectionFailedError, LoadError
 from runqy_notebook.settings import Settings
@@ -71,6 +73,9 @@ class Worker:
             on_outcome=on_outcome,
             notice=self.notice,
         )
+        self._guarding = Guarding(
+            self._broker.client, settings.lease, self._broker.retention, self._broker.layout
+        )
         waiter = Waiter(self._broker.client, broker.where, broker.layout)
         self._idle = Idle(waiter, self.serving, self._outage)
         self._chores = Chores(self, self._broker, self.notice)
@@ -99,6 +104,7 @@ class Worker:
             for failure in self._loading.failures.values():
                 name, told = failure.loader.name, failure.traceback_text
                 raise LoadError(name, failure.error, told) from failure.error
+            self.guard()
             self._is_open = True
             self.resize(self.concurrency)
             self._chores.beat()
@@ -136,6 +142,7 @@ class Worker:
                 slot.join(gives_up_at - time.monotonic())
         if not is_away:
             self._chores.end(farewell)
+        self._guarding.stop()
         farewell.close()
         self._broker.close()
         self._stopped = Stopped(tuple(released))
@@ -232,6 +239,10 @@ class Worker:
             if slot.is_abandoned:
                 self._fill()
 
+    def entry(self) -> Entry:
+        """A slot's place on the page that the guardian reads."""
+        return self._guarding.ledger.entry()
+
     # --- what chores ask ------------------------------------------------------------------------
 
     def held(self) -> list[tuple[Slot, Running]]:
@@ -240,9 +251,19 @@ class Worker:
             slots = list(self._slots)
         return [(slot, running) for slot in slots if (running := slot.running)]
 
+    def renewed(self) -> None:
+        """Tells the guardian that the kernel is awake."""
+        self._guarding.ledger.renewed()
+
+    def guard(self) -> None:
+        """Sees to it that a guardian watches this process."""
+        if self.settings.guardian:
+            self._guarding.look_after()
+
     def replace(self, slot: Slot) -> None:
         """Gives a slot up whose handler does not return; a fresh one takes its place."""
         slot.is_abandoned = True
+        slot.entry.give_back()
         with self._lock:
             self._drop(slot)
             self._zombies = [z for z in self._zombies if not z.ended.is_set()] + [slot]
@@ -282,6 +303,7 @@ class Worker:
             if running is None:
                 continue
             slot.is_abandoned = True
+            slot.entry.give_back()
             answer = "OK"
             if not is_away:
                 try:

@@ -77,12 +77,13 @@ def fleet(tmp_path: Path) -> Iterator[Fleet]:
 
 
 @pytest.fixture
-def judge() -> Callable[[Row], None]:
-    """Puts a row into the table, and fails where a figure is beyond its bound."""
+def judge() -> Callable[..., None]:
+    """Puts rows into the table, and fails where a figure is beyond its bound."""
 
-    def judged(row: Row) -> None:
-        ROWS.append(row)
-        assert not row.broken, "; ".join(row.broken)
+    def judged(*rows: Row) -> None:
+        ROWS.extend(rows)
+        broken = [told for row in rows for told in row.broken]
+        assert not broken, "; ".join(broken)
 
     return judged
 

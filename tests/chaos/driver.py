@@ -8,6 +8,8 @@ from __future__ import annotations
 import argparse
 import sys
 import time
+from collections.abc import Callable
+from typing import TypeVar
 
 from runqy_notebook.broker import broker
 from runqy_notebook.errors import ConnectionFailedError
@@ -15,6 +17,8 @@ from runqy_notebook.session import Session
 from runqy_notebook.settings import FIELDS
 from tests.chaos import clock, handlers
 from tests.chaos.journal import note
+
+T = TypeVar("T")
 
 NOTICE = "notice: "
 OPENS_WITHIN = 30.0  # seconds that it waits for a server that is away
@@ -29,18 +33,19 @@ def main() -> None:
         settings["crash_limit"] = asked.crash_limit
     elif asked.crash_limit:
         broker.CRASH_LIMIT = asked.crash_limit
-    session = _opened(asked.url, settings)
-    session.start_worker(handlers.PARENT, concurrency=asked.concurrency)
+    session = _patiently(lambda: Session(asked.url, on_notice=_say, **settings))
+    _patiently(lambda: session.start_worker(handlers.PARENT, concurrency=asked.concurrency))
     note("ready", "-")
     sys.stdin.read()
     session.close()
 
 
-def _opened(url: str, settings: dict[str, object]) -> Session:
+def _patiently(attempt: Callable[[], T]) -> T:
+    """Tries until the server is there, as a supervisor would that starts the process again."""
     gives_up_at = time.monotonic() + OPENS_WITHIN
     while True:
         try:
-            return Session(url, on_notice=_say, **settings)
+            return attempt()
         except ConnectionFailedError:
             if time.monotonic() > gives_up_at:
                 raise

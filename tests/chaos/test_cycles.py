@@ -54,7 +54,7 @@ def holdings() -> Holdings:
 def test_a_worker_that_comes_and_goes_leaves_nothing_in_the_process(
     server: Server,
     fleet: Fleet,
-    judge: Callable[[Row], None],
+    judge: Callable[..., None],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv(VARIABLE, str(fleet.journal.path))

@@ -42,7 +42,7 @@ def schedule(random: Random) -> list[Blow]:
 
 
 def test_no_task_is_lost_to_kills_of_workers_and_server(
-    make_server: Callable[..., Server], fleet: Fleet, judge: Callable[[Row], None]
+    make_server: Callable[..., Server], fleet: Fleet, judge: Callable[..., None]
 ) -> None:
     random = Random(SEED)
     server, journal = make_server(*DURABLE), fleet.journal

@@ -22,7 +22,7 @@ ATTEMPTS = 20
 
 
 def test_with_memory_full_producers_are_told_and_the_workers_drain_the_queue(
-    server: Server, fleet: Fleet, judge: Callable[[Row], None]
+    server: Server, fleet: Fleet, judge: Callable[..., None]
 ) -> None:
     fleet.start(server.url, concurrency=4, lease=3.0)
     server.client.set(KEYS.paused, 1)
@@ -59,7 +59,7 @@ def test_with_memory_full_producers_are_told_and_the_workers_drain_the_queue(
 
 
 def test_a_worker_can_be_started_while_memory_is_full(
-    server: Server, fleet: Fleet, judge: Callable[[Row], None]
+    server: Server, fleet: Fleet, judge: Callable[..., None]
 ) -> None:
     ids = enqueue(server.url, naps(Random(SEED), 50, 0.005))
     fill_memory(server)

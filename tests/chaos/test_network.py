@@ -25,7 +25,7 @@ LEASE = size(short=1.5, full=3.0)
 
 
 def test_a_lost_reply_neither_loses_nor_repeats_a_task(
-    server: Server, make_proxy: Callable[..., Proxy], fleet: Fleet, judge: Callable[[Row], None]
+    server: Server, make_proxy: Callable[..., Proxy], fleet: Fleet, judge: Callable[..., None]
 ) -> None:
     ids = enqueue(server.url, naps(Random(SEED), TASKS, 0.01))
     proxy = make_proxy(server, seed=SEED)
@@ -52,7 +52,7 @@ def test_a_lost_reply_neither_loses_nor_repeats_a_task(
 
 
 def test_a_request_that_arrives_after_its_repetition_does_nothing(
-    server: Server, make_proxy: Callable[..., Proxy], fleet: Fleet, judge: Callable[[Row], None]
+    server: Server, make_proxy: Callable[..., Proxy], fleet: Fleet, judge: Callable[..., None]
 ) -> None:
     ids = enqueue(server.url, naps(Random(SEED), LATE_TASKS, 0.05))
     proxy, random, journal = make_proxy(server), Random(SEED), fleet.journal
@@ -86,7 +86,7 @@ def test_a_request_that_arrives_after_its_repetition_does_nothing(
 
 
 def test_the_late_acknowledgement_of_a_worker_that_was_cut_off_is_fenced(
-    server: Server, make_proxy: Callable[..., Proxy], fleet: Fleet, judge: Callable[[Row], None]
+    server: Server, make_proxy: Callable[..., Proxy], fleet: Fleet, judge: Callable[..., None]
 ) -> None:
     proxy, journal = make_proxy(server), fleet.journal
     cut_off, *_ = fleet.start(proxy.url, concurrency=1, lease=LEASE)

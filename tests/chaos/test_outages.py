@@ -75,7 +75,7 @@ def test_a_refusing_server_is_asked_seldom_and_served_again_at_once(
     make_server: Callable[..., Server],
     make_proxy: Callable[..., Proxy],
     fleet: Fleet,
-    judge: Callable[[Row], None],
+    judge: Callable[..., None],
 ) -> None:
     server = make_server(*DURABLE)
     proxy = make_proxy(server)

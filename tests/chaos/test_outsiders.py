@@ -70,7 +70,7 @@ class Outsider:
 def test_outsiders_on_the_same_queue_are_left_alone(
     server: Server,
     fleet: Fleet,
-    judge: Callable[[Row], None],
+    judge: Callable[..., None],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv(VARIABLE, str(fleet.journal.path))

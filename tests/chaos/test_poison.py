@@ -18,7 +18,7 @@ from tests.chaos.servers import Server
 
 SEED = 13
 TASKS, KILLERS = size(short=200, full=1_000), 10
-LEASE = 3.0
+LEASE = size(short=1.5, full=3.0)
 ENDS_WITHIN = size(short=60, full=400)
 WHY = b"killed its worker 3 times"
 LIMIT = 3
@@ -27,7 +27,7 @@ LIMIT = 3
 def test_tasks_that_kill_their_worker_are_archived_and_take_no_other_along(
     server: Server,
     fleet: Fleet,
-    judge: Callable[[Row], None],
+    judge: Callable[..., None],
     request: pytest.FixtureRequest,
 ) -> None:
     if "apart" not in inspect.getsource(run):

@@ -19,7 +19,7 @@ LEASE = size(short=3.0, full=15.0)
 
 
 def test_the_guardian_hands_the_tasks_of_a_killed_worker_back_at_once(
-    server: Server, fleet: Fleet, judge: Callable[[Row], None]
+    server: Server, fleet: Fleet, judge: Callable[..., None]
 ) -> None:
     delays, is_guarded = redeliveries(server, fleet, KILLS, with_guardian=False)
 
@@ -28,7 +28,7 @@ def test_the_guardian_hands_the_tasks_of_a_killed_worker_back_at_once(
 
 
 def test_the_tasks_come_back_by_their_lease_when_the_guardian_is_killed_too(
-    server: Server, fleet: Fleet, judge: Callable[[Row], None]
+    server: Server, fleet: Fleet, judge: Callable[..., None]
 ) -> None:
     kills = size(short=2, full=5)
 

@@ -52,9 +52,9 @@ def told(kernel: Kernel, expression: str) -> Any:
 
 
 def test_ten_rounds_of_load_work_and_unload_leave_nothing_behind(
-    shared_kernel: Kernel, url: str
+    start_kernel: Callable[..., Kernel], url: str
 ) -> None:
-    kernel = shared_kernel
+    kernel = start_kernel(RUNQY_REDIS_URL=url)
     kernel.run(SNAPSHOT)
     before = told(kernel, "snapshot()")
     counted = []

@@ -332,9 +332,7 @@ def test_any_payload_is_run_or_archived_with_a_reason_and_no_slot_is_lost(
 NONSENSE = [b"", b"-1", b"banana", b"9" * 400, b"1.5", b"\xff", b"1e3", b" 1", b"\x00"]
 
 
-@pytest.mark.parametrize(
-    "name", ["retry", "max_retry", "timeout", "result_ttl", "starts"]
-)
+@pytest.mark.parametrize("name", ["retry", "max_retry", "timeout", "result_ttl", "starts"])
 def test_nonsense_in_a_number_is_read_as_nothing(
     redis: redis_py.Redis, url: str, name: str
 ) -> None:

@@ -51,7 +51,7 @@ def test_what_a_header_documents_is_what_the_body_uses(script: scripts.Script, w
     body = code_of((LUA / f"{script.name}.lua").read_text(encoding="utf-8"))
 
     used = {int(number) for number in re.findall(rf"\b{word}\[(\d+)\]", body)}
-    has_loop = bool(re.search(rf"\b{word}\[[^\]\d]|#{word}|\({word},", body))
+    has_loop = bool(re.search(rf"\b{word}\[(?!\d+\])|#{word}|\({word},", body))
 
     assert numbers == used - {open_end}
     assert has_loop == (open_end is not None)

@@ -8,10 +8,10 @@
 -- ARGV  1 task prefix  2 result prefix  3 nonce  4 again (0/1)  5 tasks wanted  6 lease seconds
 --       7 bases to claim from, the first n  8 completed ttl  9 completed cap  10 archived ttl
 --       11 archived cap  12.. seven for each outcome:
---       base number, id, token, verb (complete/retry/archive/release), text, number, delay
+--       base number, id, token, verb (complete/retry/archive/release/crash), text, number, delay
 -- Gives {answers, rows, unsound}: answers OK/FENCED/GONE, or UNSOUND where a key of the queue has
 --       the wrong type; rows as in lib/rows.lua; unsound as in lib/unsound.lua, of each such queue.
--- uses now count unsound bury claim outcomes rows
+-- uses now count unsound bury lose claim outcomes rows
 
 local at = now()
 local tasks, nonce = ARGV[1], ARGV[3]

@@ -12,15 +12,16 @@
 -- a ZADD. A suspect is `base|expiry|id`: a lease that was renewed in between is another one.
 --
 -- KEYS  1 last sweeps (zset queue base -> time)  2 waiting room (zset)  3 suspects (zset)
---       4 trimmed (hash)  5.. queue bases
+--       4 trimmed (hash)  5 killers (zset base|id -> time)  6.. queue bases
 -- ARGV  1 task prefix  2 archived ttl  3 archived cap  4 crash limit  5 second look after seconds
 -- Gives {1 when there is more to do at once, {event, id, base}...} with event
 --       suspect/redelivered/crashed/orphan.
--- uses now count unsound bury claim
+-- uses now count unsound bury lose claim
 
 local at = now()
 local tasks = ARGV[1]
 local archive = {ttl = tonumber(ARGV[2]), cap = tonumber(ARGV[3]), tasks = tasks, trimmed = KEYS[4]}
+local call = {tasks = tasks, archive = archive, killers = KEYS[5], limit = tonumber(ARGV[4]), at = at}
 local events, more = {}, 0
 
 local function report(event, id, base)
@@ -40,30 +41,6 @@ local function bring_due(base, name)
   end
 end
 
-local function take_away(base, id)
-  local key = tasks .. id
-  redis.call('ZREM', base .. 'lease', id)
-  redis.call('LREM', base .. 'active', 1, id)
-  local held = redis.pcall('HMGET', key, 'claim', 'crashes')
-  if held.err then
-    redis.call('ZADD', base .. 'archived', at, id)
-  elseif held[1] and string.sub(held[1], 1, #base + 1) == base .. '|' then
-    local crashes = (tonumber(held[2]) or 0) + 1
-    local count_text = string.format('%.0f', crashes)
-    redis.call('HSET', key, 'crashes', count_text, 'state', 'pending')
-    redis.call('HDEL', key, 'claim')
-    if crashes >= tonumber(ARGV[4]) then
-      count(base, 'processed', at)
-      count(base, 'failed', at)
-      bury(base, id, key, 'killed its worker ' .. count_text .. ' times', archive, at)
-      report('crashed', id, base)
-    else
-      redis.call('RPUSH', base .. 'pending', id)
-      report('redelivered', id, base)
-    end
-  end
-end
-
 local function look_at_leases(base)
   local expired = redis.call('ZRANGEBYSCORE', base .. 'lease', '-inf', at, 'LIMIT', 0, 500)
   for _, id in ipairs(expired) do
@@ -74,7 +51,8 @@ local function look_at_leases(base)
       report('suspect', id, base)
     elseif at - tonumber(since) >= tonumber(ARGV[5]) then
       redis.call('ZREM', KEYS[3], suspect)
-      take_away(base, id)
+      local fate = lose(base, id, true, call)
+      if fate then report(fate, id, base) end
     end
   end
 end
@@ -121,7 +99,7 @@ local function look_at_waiting()
   end
 end
 
-for i = 5, #KEYS do
+for i = 6, #KEYS do
   local base = KEYS[i]
   local last = redis.call('ZSCORE', KEYS[1], base)
   if (not last or at - tonumber(last) >= 0.9 or at < tonumber(last)) and not unsound(base) then

@@ -1,6 +1,7 @@
 -- lose(base, id, started, call): takes a task from a worker that is gone; it goes back to the front
 -- of its queue. A started one may be what killed the worker: that is counted, named in `killers`, and
--- after `limit` times the task is archived. `call` is {tasks, archive, limit, killers, at}; gives
+-- after `limit` times the task is archived. `call` is {tasks, archive, limit, killers (may be
+-- nil), at}; gives
 -- redelivered, crashed, or nil where the task was nobody's any more.
 local function lose(base, id, started, call)
   local key = call.tasks .. id
@@ -18,9 +19,11 @@ local function lose(base, id, started, call)
     local crashes = (tonumber(held[2]) or 0) + 1
     local times = string.format('%.0f', crashes)
     redis.call('HSET', key, 'crashes', times)
-    redis.call('ZADD', call.killers, call.at, base .. '|' .. id)
-    redis.call('ZREMRANGEBYRANK', call.killers, 0, -1001)
-    redis.call('EXPIRE', call.killers, 86400)
+    if call.killers then
+      redis.pcall('ZADD', call.killers, call.at, base .. '|' .. id)
+      redis.pcall('ZREMRANGEBYRANK', call.killers, 0, -1001)
+      redis.pcall('EXPIRE', call.killers, 86400)
+    end
     if crashes >= call.limit then
       count(base, 'processed', call.at)
       count(base, 'failed', call.at)

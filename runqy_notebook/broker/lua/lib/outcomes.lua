@@ -43,3 +43,12 @@ function outcomes.release(base, id, key, outcome, keep, at)
   redis.call('HSET', key, 'state', 'pending')
   redis.call('HDEL', key, 'claim')
 end
+
+-- The process that ran it apart died of it: as if it had been lost with its worker. number: the
+-- crash limit.
+function outcomes.crash(base, id, key, outcome, keep, at)
+  redis.call('HSET', key, 'error_msg', outcome.text, 'last_failed_at', stamp(at))
+  lose(base, id, true, {
+    tasks = keep.tasks, archive = keep.archive, limit = outcome.number, at = at,
+  })
+end

@@ -27,5 +27,4 @@ local function stands(found, base, name)
     local is_that = place[1] == base and place[2] == name
     if not is_that and place[2] ~= 'archived' and place[2] ~= 'completed' then return true end
   end
-  return false
 end
