@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 from collections import deque
+from contextlib import ExitStack
 from typing import Any
 
 from runqy_notebook import adopt, current
@@ -24,41 +25,41 @@ class Extension:
         self.ipython = ipython
         self.config = RunqyConfig.of(ipython, self._settings_changed, say=print)
         self.notices: deque[str] = deque(maxlen=20)
+        self._undo = ExitStack()
         commands = all_commands()
         self.magic = magics.make(ipython, commands)
         self.matcher = complete.matcher(commands, ipython.user_ns)
 
     def load(self) -> None:
-        """Registers everything and connects; a failure to connect is one line, no error."""
+        """Registers everything and connects; a failure to connect is one line, no error.
+
+        What follows a registration is how `unload` undoes it.
+        """
         shell = self.ipython
-        shell.register_magic_function(self.magic, magic_kind="line_cell", magic_name="runqy")
-        shell.configurables.append(self.config)
-        if shell.Completer is not None:
-            shell.Completer.custom_matchers.append(self.matcher)
-        shell.events.register("post_run_cell", self.tell_notices)
-        adopt.take_over(current.run)
-        current.open_with(self.session_options)
-        atexit.register(self.shut_down)
-        try:
-            if not current.has_session():
-                current.connect()
-            say_where()
-        except RunqyError as error:
-            print(error if current.has_session() else f"Not connected. {error}")
+        with ExitStack() as undo:
+            shell.register_magic_function(self.magic, magic_kind="line_cell", magic_name="runqy")
+            undo.callback(self._forget_magic)
+            shell.configurables.append(self.config)
+            undo.callback(shell.configurables.remove, self.config)
+            if shell.Completer is not None:
+                matchers = shell.Completer.custom_matchers
+                matchers.append(self.matcher)
+                undo.callback(matchers.remove, self.matcher)
+            shell.events.register("post_run_cell", self.tell_notices)
+            undo.callback(shell.events.unregister, "post_run_cell", self.tell_notices)
+            adopt.take_over(current.run)
+            undo.callback(adopt.give_back)
+            current.open_with(self.session_options)
+            undo.callback(current.open_with, dict)
+            undo.callback(current.disconnect)
+            atexit.register(self.shut_down)
+            undo.callback(atexit.unregister, self.shut_down)
+            self._connect()
+            self._undo = undo.pop_all()  # an interrupt until here undoes it all at once
 
     def unload(self) -> None:
-        """Undoes `load`, last thing first."""
-        shell = self.ipython
-        atexit.unregister(self.shut_down)
-        current.open_with(dict)
-        current.disconnect()
-        adopt.give_back()
-        shell.events.unregister("post_run_cell", self.tell_notices)
-        if shell.Completer is not None and self.matcher in shell.Completer.custom_matchers:
-            shell.Completer.custom_matchers.remove(self.matcher)
-        shell.configurables.remove(self.config)
-        for kind in ("line", "cell"):  # IPython has no public way to take a magic back
-            shell.magics_manager.magics[kind].pop("runqy", None)
+        """Undoes `load`, last thing first, to the end even if one step fails."""
+        self._undo.close()
 
     def session_options(self) -> dict[str, Any]:
         """How sessions of this shell are opened."""
@@ -75,6 +76,18 @@ class Extension:
         """The kernel ends: running tasks get a moment, then go back to their queue."""
         if current.has_session():
             current.session().stop_worker(GRACE)
+
+    def _connect(self) -> None:
+        try:
+            if not current.has_session():
+                current.connect()
+            say_where()
+        except RunqyError as error:
+            print(error if current.has_session() else f"Not connected. {error}")
+
+    def _forget_magic(self) -> None:
+        for kind in ("line", "cell"):  # IPython has no public way to take a magic back
+            self.ipython.magics_manager.magics[kind].pop("runqy", None)
 
     def _settings_changed(self) -> None:
         if current.has_session():

@@ -23,16 +23,12 @@ from runqy_notebook.errors import (
     WaitTimeoutError,
     one_line,
 )
-from runqy_notebook.waiting import Source
+from runqy_notebook.waiting import SETTLED_AFTER, Source
 from runqy_notebook.wire.outcomes import Archived, Completed, Outcome
 from runqy_notebook.wire.payload import decode
 from runqy_notebook.wire.states import State
 
 __all__ = ["Source", "TaskGroup", "TaskHandle"]
-
-_SETTLED_AFTER = 0.04
-"""A completed task's result counts as not stored when a second look, so many seconds later, finds
-none either: a worker of this process may be about to report it."""
 
 
 class TaskHandle:
@@ -132,7 +128,7 @@ class TaskHandle:
             self._finish_with(standing.result)
         elif self._without_result_since is None:
             self._without_result_since = time.monotonic()
-        elif time.monotonic() - self._without_result_since >= _SETTLED_AFTER:
+        elif time.monotonic() - self._without_result_since >= SETTLED_AFTER:
             is_gone = standing.state is None
             failure = UnknownTaskError(self.id) if is_gone else ResultNotStoredError(self.id)
             self._finish(standing.state, failure=failure)

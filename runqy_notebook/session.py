@@ -33,6 +33,8 @@ from runqy_notebook.worker.worker import Stopped, Worker
 if TYPE_CHECKING:
     import pandas as pd
 
+    from runqy_notebook.broker.findings import Finding
+
 BATCH = 500  # tasks written by one script call
 
 
@@ -234,6 +236,18 @@ class Session:
         with explained(self.server.where):
             return self._inspector.find(prefix, scan=False)
 
+    def doctor(self, *, repair: bool = False, patience: float = 60.0) -> list[Finding]:
+        """What is wrong with the queues and how to mend it; with `repair` it is mended where that
+        is certain. What may be a task on its way counts only when a second call, `patience`
+        seconds later or more, sees it again.
+        """
+        from runqy_notebook.broker.doctor import Doctor
+
+        served = self.worker.serving.names if self.worker else ()
+        return Doctor(self.server.client, self.server.where).examine(
+            repair=repair, patience=patience, served=served, has_handler=REGISTRY.serves
+        )
+
     def ping(self) -> None:
         """Raises ConnectionFailedError where Redis does not answer."""
         with explained(self.server.where):
@@ -249,24 +263,21 @@ class Session:
     def _enqueue(
         self, queue: str, entries: Sequence[tuple[str, bytes]], options: TaskOptions
     ) -> list[TaskHandle]:
-        handles = [self._handle(task_id, queue, options) for task_id, _ in entries]
+        handles = [TaskHandle(task_id, queue, self.source) for task_id, _ in entries]
+        for handle in handles:
+            self._inbox.expect(handle)  # before it is written: it may be done before we return
         handler = REGISTRY.handler_for(queue, options.type)
-        self._broker.enqueue(
+        existed = self._broker.enqueue(
             queue,
             entries,
             options.fields(handler, self.settings),
             unique_age=options.unique_age(self.settings),
             due=options.due,
         )
-        return handles
-
-    def _handle(self, task_id: str, queue: str, options: TaskOptions) -> TaskHandle:
-        """The handle of a task about to be written: told of its end from the first moment on."""
-        if options.unique and (known := self._inbox.handle_of(task_id)):
-            return known  # type: ignore[return-value]
-        handle = TaskHandle(task_id, queue, self.source)
-        self._inbox.expect(handle)
-        return handle
+        return [
+            self._inbox.same(handle) if i in existed else handle
+            for i, handle in enumerate(handles)
+        ]
 
     def _new_worker(
         self, names: Sequence[str], settings: Settings, priorities: Mapping[str, int]

@@ -29,16 +29,24 @@ MOST = 999_999_999
 
 
 def _setting(
-    default: object, help_text: str, *, least: float | None = None, most: int = MOST
+    default: object,
+    help_text: str,
+    *,
+    least: float | None = None,
+    most: int = MOST,
+    is_shown: bool = True,
 ) -> Any:
-    return field(default=default, metadata={"help": help_text, "least": least, "most": most})
+    told = {"help": help_text, "least": least, "most": most}
+    return field(default=default, repr=is_shown, metadata=told)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
     """What a session is set to. Durations are seconds; they may be given as "90s" or "1h30m"."""
 
-    url: str | None = _setting(None, "Redis URL; without one localhost:6379, else embedded")
+    url: str | None = _setting(
+        None, "Redis URL; without one localhost:6379, else embedded", is_shown=False
+    )
     embedded: bool = _setting(False, "always use the embedded server")
     embedded_ttl: float = _setting(
         300.0, "the embedded server ends so long after its last client", least=1

@@ -21,6 +21,9 @@ TICK = 0.1
 
 FIRST_LOOK = 0.05  # seconds until the first look into Redis, doubled up to the last
 LAST_LOOK = 0.5
+SETTLED_AFTER = 0.2
+"""A completed task's result counts as not stored when a second look, so many seconds later, finds
+none either: a worker of this process, short of CPU time perhaps, may be about to report it."""
 LOOK_AT = 2_000  # tasks in one look: of those waited for, the ones not looked at for longest
 
 
@@ -107,7 +110,9 @@ class Source:
             self._look_at(some)
             many_ended = 2 * sum(handle.is_done for handle in some) >= len(some)
             self._interval = FIRST_LOOK if many_ended else min(self._interval * 2, LAST_LOOK)
-            self._next_look = time.monotonic() + self._interval
+            is_unsettled = any(handle.is_without_result for handle in some)
+            sleep = min(self._interval, SETTLED_AFTER) if is_unsettled else self._interval
+            self._next_look = time.monotonic() + sleep
         finally:
             self._is_looking = False
 
@@ -147,7 +152,7 @@ class Source:
             page = [handle for handle in handles[at : at + LOOK_AT] if not handle.is_done]
             self._look_at(page)
             if unsettled := [handle for handle in page if handle.is_without_result]:
-                time.sleep(FIRST_LOOK)
+                time.sleep(SETTLED_AFTER)
                 self._look_at(unsettled)
             if unfinished := next((handle for handle in page if not handle.is_done), None):
                 return unfinished

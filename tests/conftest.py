@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import hypothesis
 import pytest
 import redis as redis_py
 
@@ -14,6 +16,14 @@ from runqy_notebook.session import Session
 from runqy_notebook.tasks import REGISTRY
 from tests.servers import RunningServer, running_server
 from tests.waiting import wait_until
+
+hypothesis.settings.register_profile(
+    "runqy",
+    deadline=None,  # the machines are shared and slow at times
+    suppress_health_check=[hypothesis.HealthCheck.too_slow],
+    derandomize="CI" in os.environ,  # a red CI must be about the change
+)
+hypothesis.settings.load_profile("runqy")
 
 
 @pytest.fixture(scope="session")

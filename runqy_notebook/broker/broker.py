@@ -225,13 +225,7 @@ class Broker:
         for _ in range(20):
             more, found = self._call(
                 scripts.SWEEP,
-                [
-                    *(
-                        ours + name
-                        for name in ("swept", "waiting", "suspects", "trimmed", "killers")
-                    ),
-                    *bases,
-                ],
+                [*ours, *bases],
                 [
                     self.layout.tasks,
                     *_kept(self.retention)[2:],

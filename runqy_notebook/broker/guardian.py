@@ -37,9 +37,6 @@ PAGE_SIZE = HEADER_SIZE + SLOTS * RECORD_SIZE
 
 FREE, CLAIMED, STARTED = range(3)
 
-FAREWELL = b"bye\n"
-"""What the worker writes before it ends in good order."""
-
 TICK = 0.25  # seconds between looks; the pipe's end is noticed at once
 SILENCE = 0.45  # part of a lease without renewal after which the kernel counts as silent
 HAND_BACK_FOR = 30.0  # seconds during which Redis is tried after the kernel's death
@@ -180,15 +177,9 @@ class Guardian:
         self._renewed_at = 0.0
 
     def watch(self) -> None:
-        """Returns once the worker said farewell, or the kernel died and its tasks are back."""
-        while True:
-            readable, _, _ = select.select([sys.stdin], [], [], TICK)
-            if readable:
-                if os.read(sys.stdin.fileno(), 64):
-                    return
-                break
-            if os.getppid() != self._parent:
-                break  # a forked child of the kernel may hold the pipe open
+        """Returns once the kernel died and its tasks are back; a worker that stops kills us."""
+        # A forked child of the kernel may hold the pipe open, hence the look at the parent.
+        while not select.select([sys.stdin], [], [], TICK)[0] and os.getppid() == self._parent:
             with contextlib.suppress(OSError, RuntimeError):
                 self._stand_in(time.monotonic())
         self._hand_back()

@@ -16,8 +16,6 @@ from runqy_notebook.broker.broker import Retention
 from runqy_notebook.broker.ledger import Ledger
 from runqy_notebook.wire.layout import DOCUMENTED, Layout
 
-_FAREWELL_WAIT = 1.0  # seconds
-
 
 class Guarding:
     """Keeps one guardian process alive beside a worker.
@@ -56,14 +54,9 @@ class Guarding:
         """Dismisses the guardian: whatever is still on the page is no business of its any more."""
         process, self._process = self._process, None
         if process is not None and process.stdin is not None:
-            with contextlib.suppress(OSError):
-                process.stdin.write(guardian.FAREWELL)
-                process.stdin.close()
-            try:
-                process.wait(_FAREWELL_WAIT)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
+            process.kill()
+            process.wait()
+            process.stdin.close()
         self.ledger.close()
 
     def _start(self) -> subprocess.Popen[bytes]:

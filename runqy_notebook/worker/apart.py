@@ -16,8 +16,6 @@ import threading
 from dataclasses import dataclass
 from typing import Any
 
-import cloudpickle
-
 from runqy_notebook.tasks import Handler, Loader
 from runqy_notebook.wire.documented import Task
 from runqy_notebook.wire.payload import decode_payload
@@ -61,6 +59,8 @@ def run_apart(handler: Handler, loader: Loader | None, task: Task, seconds: floa
 
     Raises RaisedError, DiedError, NotPortableError, and TimeoutError after `seconds`.
     """
+    import cloudpickle  # seldom needed, so not loaded with the worker
+
     try:
         errand = cloudpickle.dumps((sys.path, _Errand(handler, loader, task.payload, task.id)))
     except Exception as error:
@@ -115,6 +115,8 @@ def _finished(value: Any) -> object:
 
 def main() -> None:
     """The child: an errand on stdin, the answer on what was stdout."""
+    import cloudpickle
+
     from runqy_notebook.worker.run import describe, traceback_of
 
     reply = os.fdopen(os.dup(1), "wb")

@@ -53,6 +53,8 @@ class Keeper:
     def tick(self, now: float) -> None:
         """Does what is due, what has waited for longest first."""
         for chore in sorted(self._chores, key=lambda chore: chore.due_at):
+            if self._stopping.is_set():
+                return
             if now < max(chore.due_at, self._rests_until):
                 continue
             chore.due_at = now + chore.interval

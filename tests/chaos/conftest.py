@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import FrameType
@@ -15,6 +16,8 @@ from tests.chaos.proxy import Proxy
 from tests.chaos.report import Row, table
 from tests.chaos.scale import size
 from tests.chaos.servers import Server
+
+collect_ignore_glob = [] if sys.platform == "linux" else ["test_*.py"]  # they read /proc
 
 DEADLINE = size(short=90, full=900)
 """Seconds after which a scenario is given up, wherever it hangs."""
@@ -77,11 +80,14 @@ def fleet(tmp_path: Path) -> Iterator[Fleet]:
 
 
 @pytest.fixture
-def judge() -> Callable[..., None]:
-    """Puts rows into the table, and fails where a figure is beyond its bound."""
+def judge(fleet: Fleet) -> Callable[..., None]:
+    """Puts rows into the table, and fails where a figure is beyond its bound, or where a worker
+    came upon an error of its own.
+    """
 
     def judged(*rows: Row) -> None:
         ROWS.extend(rows)
+        assert not fleet.faults
         broken = [told for row in rows for told in row.broken]
         assert not broken, "; ".join(broken)
 

@@ -88,6 +88,12 @@ class Fleet:
         self._orders: dict[WorkerProcess, tuple[str, dict[str, str], tuple[str, ...]]] = {}
         self._folder = folder
 
+    @property
+    def faults(self) -> set[str]:
+        """What any of the workers said about errors that it did not expect."""
+        told = (text for worker in self._started for text in worker.notices)
+        return {text for text in told if "went wrong" in text}
+
     def launch(
         self, url: str, *, env: dict[str, str] | None = None, **options: float
     ) -> WorkerProcess:

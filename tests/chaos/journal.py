@@ -86,3 +86,16 @@ class Journal:
     def extra(self, what: str) -> int:
         """How many events of this kind there are beyond one a task."""
         return sum(count - 1 for count in self.times(what).values())
+
+    @property
+    def overlaps(self) -> int:
+        """How many runs of a task began while another run of it went on that came to its end."""
+        starts, overlaps = self.of("start"), 0
+        ends = {event[1:3]: event.at for event in self.of("end")}
+        runs = [(one, ends[one[1:3]]) for one in starts if one[1:3] in ends]
+        for run, ended_at in runs:
+            overlaps += sum(
+                other.id == run.id and other.pid != run.pid and run.at < other.at < ended_at
+                for other in starts
+            )
+        return overlaps

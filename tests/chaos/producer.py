@@ -31,9 +31,9 @@ def main() -> None:
         for number in range(AT_ONCE):
             put(number, "nap", 0.01)
         for number in range(AT_ONCE, AT_ONCE + SCHEDULED):
-            put(number, "nap", 0.01, delay=random.uniform(0.5, 4))
+            put(number, "nap", 0.01, delay=random.uniform(0.5, 3))
         for number in range(AT_ONCE + SCHEDULED, AT_ONCE + SCHEDULED + ASKING_AGAIN):
-            put(number, "ask_again", random.uniform(0.5, 4))
+            put(number, "ask_again", random.uniform(0.5, 3))
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ from tests.chaos import clock
 from tests.chaos.fleet import ROOT, Fleet
 from tests.chaos.harness import crashes, enqueue, left_over, lost, wait_for_ends
 from tests.chaos.journal import VARIABLE, Journal
+from tests.chaos.producer import SEED as PRODUCER_SEED
 from tests.chaos.report import Row, percentile
 from tests.chaos.scale import size
 from tests.chaos.servers import Server
@@ -78,7 +79,7 @@ def test_wrong_clocks_of_clients_change_nothing(
         Row(
             "wrong clocks",
             f"{len(ids)} tasks, a worker and a producer an hour ahead, others an hour behind "
-            f"({clock.METHOD})",
+            f"({clock.METHOD}), seed {PRODUCER_SEED}",
             {
                 "lost": lost(fleet.journal, ids),
                 "duplicate completions": fleet.journal.extra("end"),

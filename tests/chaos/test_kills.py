@@ -66,6 +66,7 @@ def test_no_task_is_lost_to_kills_of_workers_and_server(
                 "extra starts": journal.extra("start"),
                 "of them not by a worker's death": journal.extra("start") - cut_short(fleet),
                 "duplicate completions": journal.extra("end"),
+                "runs at the same time": journal.overlaps,
                 "left over": left_over(server.client),
                 "longest pause s": max(pauses),
                 "seconds": round(took, 1),

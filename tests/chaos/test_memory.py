@@ -38,7 +38,8 @@ def test_with_memory_full_producers_are_told_and_the_workers_drain_the_queue(
     judge(
         Row(
             "memory full",
-            f"{TASKS} pending, maxmemory reached, noeviction, {ATTEMPTS} more enqueued",
+            f"{TASKS} pending, maxmemory reached, noeviction, {ATTEMPTS} more enqueued, "
+            f"seed {SEED}",
             {
                 "not drained": lost(fleet.journal, ids),
                 "extra starts": fleet.journal.extra("start"),

@@ -17,7 +17,7 @@ from tests.chaos.servers import DURABLE, Server
 from tests.servers import answers, free_port
 from tests.waiting import wait_until
 
-LASTS = size(short=3.0, full=10.0)
+LASTS = size(short=2.5, full=10.0)
 LEASE = 3.0
 
 

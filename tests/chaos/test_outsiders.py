@@ -90,7 +90,8 @@ def test_outsiders_on_the_same_queue_are_left_alone(
     judge(
         Row(
             "outsiders",
-            f"{TASKS} tasks, {OUTSIDERS} outsiders with BRPOP + LPUSH active beside 2 workers x 2",
+            f"{TASKS} tasks, {OUTSIDERS} outsiders with BRPOP + LPUSH active beside 2 workers x 2, "
+            f"seed {SEED}",
             {
                 "lost": lost(fleet.journal, own),
                 "duplicates": fleet.journal.extra("start"),

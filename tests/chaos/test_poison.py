@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import inspect
 import time
 from collections.abc import Callable
 from random import Random
 
-import pytest
-
-from runqy_notebook.worker import run
 from tests.chaos.fleet import Fleet
-from tests.chaos.harness import enqueue, fields, left_over, naps
+from tests.chaos.harness import enqueue, fields, left_over, lost, naps, wait_for_ends
 from tests.chaos.report import Row
 from tests.chaos.scale import size
 from tests.chaos.servers import Server
+from tests.waiting import wait_until
 
 SEED = 13
 TASKS, KILLERS = size(short=200, full=1_000), 10
@@ -25,14 +22,8 @@ LIMIT = 3
 
 
 def test_tasks_that_kill_their_worker_are_archived_and_take_no_other_along(
-    server: Server,
-    fleet: Fleet,
-    judge: Callable[..., None],
-    request: pytest.FixtureRequest,
+    server: Server, fleet: Fleet, judge: Callable[..., None]
 ) -> None:
-    if "apart" not in inspect.getsource(run):
-        reason = "suspects do not run in a process of their own yet"
-        request.applymarker(pytest.mark.xfail(reason=reason, strict=False))
     random = Random(SEED)
     payloads = naps(random, TASKS, 0.05)
     places = random.sample(range(TASKS), KILLERS)
@@ -43,7 +34,8 @@ def test_tasks_that_kill_their_worker_are_archived_and_take_no_other_along(
     innocents = set(ids) - killers
 
     began = time.monotonic()
-    fleet.start(server.url, count=2, concurrency=4, lease=LEASE)
+    for _ in range(2):
+        fleet.launch(server.url, concurrency=4, lease=LEASE)
     deaths = revive_until_done(server, fleet, ids)
 
     journal = fleet.journal
@@ -70,6 +62,36 @@ def test_tasks_that_kill_their_worker_are_archived_and_take_no_other_along(
                 "innocents lost": 0,
                 "left over": 0,
             },
+        )
+    )
+
+
+def test_a_task_that_runs_apart_ends_with_the_worker_that_is_killed(
+    server: Server, fleet: Fleet, judge: Callable[..., None]
+) -> None:
+    (first,) = fleet.start(server.url, concurrency=1, lease=LEASE)
+    ids = enqueue(server.url, [{"act": "nap", "seconds": 2}])
+    wait_until(lambda: fleet.journal.times("start")[ids[0]] == 1, "it was not started")
+    (second,) = fleet.start(server.url, concurrency=1, lease=LEASE)
+    first.kill()
+    wait_until(lambda: fleet.journal.times("start")[ids[0]] == 2, "it was not redelivered")
+    fleet.start(server.url, concurrency=1, lease=LEASE)
+
+    second.kill()
+    wait_for_ends(fleet.journal, ids, 15)
+    left = left_over(server.client)
+
+    judge(
+        Row(
+            "killed while it runs apart",
+            "kill -9 of a worker, then of the next one, which runs its task in a child",
+            {
+                "lost": lost(fleet.journal, ids),
+                "runs at the same time": fleet.journal.overlaps,
+                "duplicate completions": fleet.journal.extra("end"),
+                "left over": left,
+            },
+            {"lost": 0, "runs at the same time": 0, "duplicate completions": 0, "left over": 0},
         )
     )
 

@@ -15,7 +15,7 @@ from tests.notebook.kernels import kernel_environment
 from tests.waiting import wait_until
 
 SCRIPT = """
-import time
+import pathlib, time
 from runqy_notebook import load, run, task
 
 @load
@@ -25,6 +25,7 @@ def setup():
 @task(queue="squares")
 def square(payload, ctx):
     if payload.get("hold"):
+        pathlib.Path(__file__).with_name("holding").touch()
         time.sleep(60)
     return payload["n"] ** ctx
 
@@ -49,12 +50,13 @@ def test_a_script_works_its_queue_until_told_to_end(
     script: subprocess.Popen[str],
     session: Session,
     redis: redis_py.Redis,
+    tmp_path: Path,
     ending: signal.Signals,
 ) -> None:
     with script:
         result = session.enqueue("squares_default", {"n": 3}).result(20)
         held = session.enqueue("squares_default", {"n": 4, "hold": True})
-        wait_until(lambda: held.state == "active", "the task did not start")
+        wait_until((tmp_path / "holding").exists, "the task did not start")
         script.send_signal(ending)
         said = script.communicate(timeout=20)[1]
 

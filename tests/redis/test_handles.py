@@ -329,9 +329,12 @@ def test_an_interrupted_wait_leaves_the_task_running(session: Session) -> None:
     session.start_worker("q")
     handle_ = session.enqueue("q", {})
 
-    with pytest.raises(KeyboardInterrupt):
+    def interrupted() -> None:
         asked.set()
         handle_.result()
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
 
     assert handle_.state == "active"
     opened.set()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 
 import pytest
 import redis as redis_py
@@ -674,12 +675,14 @@ def test_with_full_memory_all_outcomes_and_claims_go_on(
     for task_id in "abcdefg":
         push(redis, task_id)
     tasks = {task.id: task for task in claim(broker, want=5)}
+    other = replace(tasks["b"], token=b"an older one")
     redis.zadd(BASE + "retry", {"x": 1.0})
     redis.hset("asynq:t:x", mapping={"state": "retry", "payload": "{}"})
 
     with full_memory(redis):
         assert settle(broker, done(tasks["a"], b"1")) == ["OK"]
         assert settle(broker, done(tasks["a"])) == ["FENCED"]
+        assert settle(broker, replace(done(tasks["a"]), task=other)) == ["FENCED"]
         assert settle(broker, retried(tasks["b"])) == ["OK"]
         assert settle(broker, archived(tasks["c"])) == ["OK"]
         assert settle(broker, released(tasks["d"])) == ["OK"]

@@ -51,6 +51,7 @@ def test_due_tasks_become_pending_behind_those_that_wait(
 
     sweep(broker)
 
+    assert field(redis, "failing", "state") == field(redis, "future", "state") == b"pending"
     assert [task.id for task in claim(broker, want=9)] == ["first", "failing", "future"]
     assert places(redis, "later") == ["scheduled"]
 

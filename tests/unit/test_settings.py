@@ -265,6 +265,13 @@ def test_a_url_of_the_wrong_type_is_not_shown() -> None:
     assert told == "The setting url wants text, not a bytes (an argument)."
 
 
+def test_settings_can_be_shown_without_the_password() -> None:
+    shown = repr(Settings(url="redis://:secret@host", concurrency=4))
+
+    assert "secret" not in shown
+    assert "concurrency=4" in shown
+
+
 # --- values -----------------------------------------------------------------------------------
 
 

@@ -61,8 +61,7 @@ local call = {
   lease = tonumber(ARGV[6]), nonce = nonce, taken = 0, at = at,
 }
 for i = 4, 3 + tonumber(ARGV[7]) do
-  if #taken >= want then break end
-  local length = redis.pcall('LLEN', KEYS[i] .. 'pending')
+  local length = #taken < want and redis.pcall('LLEN', KEYS[i] .. 'pending') or 0
   if length ~= 0 and not unsound(KEYS[i]) then
     for _, row in ipairs(claim(KEYS[i], want - #taken, call)) do
       taken[#taken + 1] = row

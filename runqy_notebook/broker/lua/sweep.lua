@@ -50,7 +50,6 @@ local function look_at_leases(base)
       redis.call('ZADD', KEYS[3], at, suspect)
       report('suspect', id, base)
     elseif at - tonumber(since) >= tonumber(ARGV[5]) then
-      redis.call('ZREM', KEYS[3], suspect)
       local fate = lose(base, id, true, call)
       if fate then report(fate, id, base) end
     end
