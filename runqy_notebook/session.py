@@ -15,6 +15,7 @@ from runqy_notebook import adopt
 from runqy_notebook.broker.broker import Broker, Retention
 from runqy_notebook.broker.guard import explained
 from runqy_notebook.broker.inspect import Inspector
+from runqy_notebook.broker.killers import Killer, killers
 from runqy_notebook.broker.records import Standing, TaskRecord
 from runqy_notebook.broker.server import Server, open_server
 from runqy_notebook.config_file import WorkerFile, read_worker_file
@@ -236,6 +237,13 @@ class Session:
         with explained(self.server.where):
             return self._inspector.find(prefix, scan=False)
 
+    def killers(self) -> list[Killer]:
+        """Unfinished tasks that were running when their worker died, the latest first: they run in
+        a process of their own from then on.
+        """
+        with explained(self.server.where):
+            return killers(self.server.client)
+
     def doctor(self, *, repair: bool = False, patience: float = 60.0) -> list[Finding]:
         """What is wrong with the queues and how to mend it; with `repair` it is mended where that
         is certain. What may be a task on its way counts only when a second call, `patience`
@@ -275,8 +283,7 @@ class Session:
             due=options.due,
         )
         return [
-            self._inbox.same(handle) if i in existed else handle
-            for i, handle in enumerate(handles)
+            self._inbox.same(handle) if i in existed else handle for i, handle in enumerate(handles)
         ]
 
     def _new_worker(

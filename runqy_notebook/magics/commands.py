@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from runqy_notebook import current
-from runqy_notebook.errors import RunqyError, UsageError, did_you_mean
+from runqy_notebook.errors import RunqyError, UsageError, did_you_mean, one_line
 from runqy_notebook.handles import TaskGroup, TaskHandle
 from runqy_notebook.magics.body import payloads
 from runqy_notebook.session import Session
@@ -30,6 +30,11 @@ def say_where() -> None:
     unfinished = session.unfinished()
     left = f", {_counted(unfinished, 'task')} from before" if unfinished else ""
     print(f"{session.server.title}{left}")
+    for killer in session.killers()[:3]:
+        print(
+            f"Task {one_line(killer.task_id, 80)} in {killer.queue} was running when its kernel or "
+            "worker died; it runs in a process of its own from now on."
+        )
 
 
 def connect(cell: Cell, url: str | None, embedded: bool) -> None:
@@ -169,6 +174,22 @@ def wait(cell: Cell, id: list[str], timeout: float | None) -> object:
     group = TaskGroup(handles, session.source).wait(timeout)
     return handles[0] if len(handles) == 1 else group
 
+
+def doctor(cell: Cell, repair: bool, patience: float) -> None:
+    """Prints what is wrong with the queues, and how to mend it."""
+    findings = _session().doctor(repair=repair, patience=patience)
+    findings.sort(key=lambda finding: finding.is_note)
+    for finding in findings[:_MOST_FINDINGS]:
+        mark = "note" if finding.is_note else "problem"
+        done = f"Done: {finding.result}." if finding.result else finding.remedy
+        print(f"{mark}: {finding.what} {done}")
+    if len(findings) > _MOST_FINDINGS:
+        print(f"... and {len(findings) - _MOST_FINDINGS} more: session.doctor() gives them all.")
+    if all(finding.is_note for finding in findings):
+        print("Nothing is wrong.")
+
+
+_MOST_FINDINGS = 50
 
 _NO_WORKER = "No worker is running in this kernel: %runqy worker start QUEUE."
 

@@ -24,6 +24,15 @@ def _connection() -> Iterable[Command]:
     yield connect.argument("--embedded", action="store_true", help="the embedded server")
     yield Command(("disconnect",), "stop the worker and close the connection", commands.disconnect)
     yield Command(("status",), "the connection and the worker, in a few lines", commands.status)
+    doctor = Command(("doctor",), "what is wrong with the queues, and the remedy", commands.doctor)
+    doctor.argument("--repair", action="store_true", help="mend what can be mended for certain")
+    yield doctor.argument(
+        "--patience",
+        type=duration,
+        default=60.0,
+        metavar="DURATION",
+        help="what may be on its way is a problem when seen twice, so far apart (default: 60 s)",
+    )
 
 
 def _enqueueing() -> Iterable[Command]:
