@@ -13,9 +13,8 @@ _FRESH = 5.0  # seconds for which the known queues are believed
 
 class Names:
     """Resolves names. A *parent* is known by a handler or worker of that name or by having
-    sub-queues; a task for it goes to its default sub-queue. Any other name is taken as it is.
-
-    A handler for `inference_high` is one for that sub-queue, not for a parent of that name.
+    sub-queues; a task for it goes to its default sub-queue. Any other name is taken as it is, and
+    so is `inference_high`: a handler or worker of that name is one for that sub-queue.
     """
 
     def __init__(
@@ -31,15 +30,17 @@ class Names:
     def target(self, name: str) -> str:
         """The full name of the queue; raises QueueNameError. A round trip every 5 s at most."""
         target = queues.checked(name)
-        default = queues.default_of(name, self._separator)
-        # `my.queue_default` would be a sub-queue of `my`: such a name is left alone.
-        if queues.parent_of(default) == name and self._is_parent(name):
-            target = queues.checked(default)
+        if self._is_parent(name):
+            target = queues.checked(queues.default_of(name, self._separator))
         self._known |= {target}
         return target
 
     def _is_parent(self, name: str) -> bool:
-        if name in self._registry.queues() and not _is_usual_sub_queue(name):
+        # `my.queue_default` would be a sub-queue of `my`: such a name is left alone.
+        can_be = queues.parent_of(queues.default_of(name, self._separator)) == name
+        if not can_be or _is_usual_sub_queue(name):
+            return False
+        if name in self._registry.queues():
             return True
         known = self._known_queues()
         if name in known:

@@ -64,6 +64,11 @@ class TaskOptions:
         return cls(**checked)
 
     @property
+    def is_for_later(self) -> bool:
+        """Whether the task is to wait for its time."""
+        return self.at is not None or self.delay is not None
+
+    @property
     def due(self) -> str:
         """When the task is due, as the enqueue script wants it."""
         if self.at is not None:

@@ -29,6 +29,7 @@ from runqy_notebook.tasks import REGISTRY, RunqyNotice
 from runqy_notebook.wire import queues
 from runqy_notebook.wire.payload import encode_payload, size_warning
 from runqy_notebook.wire.states import State
+from runqy_notebook.worker.sweeper import Sweeper
 from runqy_notebook.worker.worker import Stopped, Worker
 
 if TYPE_CHECKING:
@@ -63,6 +64,7 @@ class Session:
         self._inbox = Inbox()
         self._inspector = Inspector(self.server.client)
         self._broker = Broker(self.server.client, self.server.where, _retention(self.settings))
+        self._sweeper = Sweeper(self._broker, self.settings.lease, self._on_notice)
         self._names = Names(self.settings.separator, self._known_queues)
         self.source = Source(self._standings, self._why_waiting)
 
@@ -264,6 +266,7 @@ class Session:
     def close(self) -> None:
         """Stops the worker and ends the connections; tasks stay where they are."""
         self.stop_worker()
+        self._sweeper.stop()
         self.server.client.close()
 
     # --- inside ---------------------------------------------------------------------------------
@@ -282,6 +285,8 @@ class Session:
             unique_age=options.unique_age(self.settings),
             due=options.due,
         )
+        if options.is_for_later:
+            self._sweeper.look_after(queue)
         return [
             self._inbox.same(handle) if i in existed else handle for i, handle in enumerate(handles)
         ]

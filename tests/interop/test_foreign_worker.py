@@ -110,7 +110,7 @@ def test_a_result_it_did_not_store_is_missed_at_once(
     with pytest.raises(ResultNotStoredError):
         t.result(timeout=30)
 
-    assert time.monotonic() - began < 2
+    assert time.monotonic() - began < 5
 
 
 def test_its_retry_is_waited_for(session: Session, worker: ForeignWorker) -> None:

@@ -257,12 +257,20 @@ def test_run_in_a_cell_starts_the_worker_for_a_file_of_the_real_sdk(
 
 
 @pytest.fixture
-def naps(start_python: START, url: str) -> Any:
-    """`python naps.py`, serving the queue that its environment names."""
-    environ = {"RUNQY_REDIS_URL": url, "RUNQY_QUEUE": "inference", "RUNQY_SHUTDOWN_TIMEOUT": "0.5"}
-    program = start_python(HANDLERS / "naps.py", environ=environ)
-    program.wait_for("serves inference")
-    return program
+def start_naps(start_python: START, url: str) -> START:
+    """Starts `python naps.py`, serving the queue that its environment names."""
+
+    def start(shutdown_timeout: str = "10") -> Any:
+        environ = {
+            "RUNQY_REDIS_URL": url,
+            "RUNQY_QUEUE": "inference",
+            "RUNQY_SHUTDOWN_TIMEOUT": shutdown_timeout,
+        }
+        program = start_python(HANDLERS / "naps.py", environ=environ)
+        program.wait_for("serves inference")
+        return program
+
+    return start
 
 
 def nothing_is_held(redis: Redis) -> bool:
@@ -275,8 +283,9 @@ def nothing_is_held(redis: Redis) -> bool:
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_plain_script_works_until_it_is_told_to_stop(
-    naps: Any, redis: Redis, session: Session, number: signal.Signals
+    start_naps: START, redis: Redis, session: Session, number: signal.Signals
 ) -> None:
+    naps = start_naps()
     for n in (1, 2):
         t = session.enqueue("inference", {"seconds": 0}, store=True)
         assert t.result(timeout=10) == {"dreams": n}
@@ -289,8 +298,9 @@ def test_a_plain_script_works_until_it_is_told_to_stop(
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_script_that_is_stopped_while_a_task_runs_finishes_it(
-    naps: Any, redis: Redis, number: signal.Signals
+    start_naps: START, redis: Redis, number: signal.Signals
 ) -> None:
+    naps = start_naps()
     task_id = foreign.put(redis, "inference_default", {"seconds": 0.3})
     wait_until(lambda: foreign.state(redis, task_id) == "active", "it was not started")
 
@@ -299,8 +309,11 @@ def test_a_script_that_is_stopped_while_a_task_runs_finishes_it(
     assert nothing_is_held(redis)
 
 
-def test_a_script_that_is_stopped_hands_back_what_takes_too_long(naps: Any, redis: Redis) -> None:
+def test_a_script_that_is_stopped_hands_back_what_takes_too_long(
+    start_naps: START, redis: Redis
+) -> None:
     """First in line again, without blame."""
+    naps = start_naps(shutdown_timeout="0.1")
     waiting = foreign.put(redis, "inference_default", {"seconds": 0})
     redis.lrem("asynq:inference_default:pending", 1, waiting)
     task_id = foreign.put(redis, "inference_default", {"seconds": 30})

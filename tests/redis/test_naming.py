@@ -112,6 +112,16 @@ def test_a_handler_for_a_sub_queue_makes_no_parent_of_it(session: Session) -> No
     assert (urgent.result(timeout=10), other.result(timeout=10)) == ("urgent", "any")
 
 
+def test_a_worker_for_a_sub_queue_makes_no_parent_of_it(session: Session) -> None:
+    task(queue="inference_high")(lambda payload: "urgent")
+    session.start_worker("inference_high")
+
+    handle = session.enqueue("inference_high", {})
+
+    assert handle.queue == "inference_high"
+    assert handle.result(timeout=10) == "urgent"
+
+
 @pytest.mark.parametrize("separator", ["_", ":", "."])
 def test_the_sub_queue_is_added_with_the_sessions_separator(
     separator: str, make_session: Callable[..., Session]

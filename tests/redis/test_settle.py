@@ -537,6 +537,7 @@ def test_outcomes_of_several_queues_go_in_one_call(redis: redis_py.Redis, broker
     for number, queue in enumerate((QUEUE, OTHER, QUEUE, OTHER)):
         push(redis, f"t{number}", queue)
     tasks = {task.id: task for task in claim(broker, QUEUE, OTHER, want=4)}
+    assert len({task.token for task in tasks.values()}) == 4
     redis.hset("asynq:t:t3", "claim", "somebody else's")
 
     answer = settled(

@@ -415,13 +415,15 @@ def test_deep_nesting_is_refused_with_its_path(bottom: object, levels: int) -> N
     assert problem.problem == f"nested more than {MAX_LEVELS} levels deep"
 
 
-def test_a_caller_deep_in_its_own_recursion_gets_a_payload_error() -> None:
+def test_a_caller_deep_in_its_own_recursion_gets_no_error_but_these() -> None:
+    """From Python 3.12 on C code has a limit of its own, and there may be none."""
+
     def recurse(levels: int) -> None:
         try:
             recurse(levels + 1)
         except RecursionError:
-            with pytest.raises((PayloadError, RecursionError)):
-                encode_value(nested(MAX_LEVELS))
+            with contextlib.suppress(PayloadError, RecursionError):
+                assert encode_value(nested(MAX_LEVELS))
 
     recurse(0)
 
