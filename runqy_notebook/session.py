@@ -9,38 +9,28 @@ import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from runqy_notebook import adopt
 from runqy_notebook.broker.broker import Broker, Retention
-from runqy_notebook.broker.guard import explained
-from runqy_notebook.broker.inspect import Inspector
-from runqy_notebook.broker.killers import Killer, killers
-from runqy_notebook.broker.records import Standing, TaskRecord
-from runqy_notebook.broker.server import Server, open_server
+from runqy_notebook.broker.server import open_server
 from runqy_notebook.config_file import WorkerFile, read_worker_file
-from runqy_notebook.errors import HandlerError, PayloadError, SettingsError
+from runqy_notebook.errors import HandlerError, PayloadError
 from runqy_notebook.handles import Source, TaskGroup, TaskHandle
 from runqy_notebook.inbox import Inbox
+from runqy_notebook.looking import Looking
 from runqy_notebook.naming import Names
 from runqy_notebook.options import TaskOptions
 from runqy_notebook.settings import Settings, converted, resolve
 from runqy_notebook.tasks import REGISTRY, RunqyNotice
-from runqy_notebook.wire import queues
 from runqy_notebook.wire.payload import encode_payload, size_warning
-from runqy_notebook.wire.states import State
 from runqy_notebook.worker.sweeper import Sweeper
 from runqy_notebook.worker.worker import Stopped, Worker
-
-if TYPE_CHECKING:
-    import pandas as pd
-
-    from runqy_notebook.broker.findings import Finding
 
 BATCH = 500  # tasks written by one script call
 
 
-class Session:
+class Session(Looking):
     """One connection to a Redis, the tasks put there, and at most one worker in this process.
 
     `url` and `settings` (see `runqy_notebook.settings.Settings`) go before `%config`, environment
@@ -58,15 +48,13 @@ class Session:
     ) -> None:
         self._arguments = {"url": url, **settings}
         self.settings: Settings = resolve(self._arguments, config)
-        self.server: Server = open_server(self.settings)
-        self.worker: Worker | None = None
+        super().__init__(open_server(self.settings))
         self._on_notice = on_notice or (lambda text: None)
         self._inbox = Inbox()
-        self._inspector = Inspector(self.server.client)
         self._broker = Broker(self.server.client, self.server.where, _retention(self.settings))
         self._sweeper = Sweeper(self._broker, self.settings.lease, self._on_notice)
-        self._names = Names(self.settings.separator, self._known_queues)
-        self.source = Source(self._standings, self._why_waiting)
+        self._names = Names(self.settings.separator, self.known_queues)
+        self.source = Source(self.standings, self.why_waiting)
 
     def configure(self, config: Mapping[str, object]) -> None:
         """Takes changed settings for what is done from now on; the connection stays."""
@@ -165,6 +153,7 @@ class Session:
             self.worker = worker
         else:
             self.worker.serve(serve)
+            _warn_of_what_stays(self.worker.settings, values)
             if "concurrency" in values:
                 self.worker.resize(settings.concurrency)
         self._names.served.update(serve)
@@ -177,91 +166,6 @@ class Session:
         worker, self.worker = self.worker, None
         self._names.served.clear()
         return worker.stop(seconds) if worker else None
-
-    # --- looking --------------------------------------------------------------------------------
-
-    def pending(self, queue: str | None = None, limit: int | None = None) -> pd.DataFrame:
-        """Pending tasks, the next to run first; `queue` covers its sub-queues."""
-        return self.tasks(queue, state=State.PENDING, limit=limit)
-
-    def active(self, queue: str | None = None, limit: int | None = None) -> pd.DataFrame:
-        """Tasks that a worker holds, the newest first."""
-        return self.tasks(queue, state=State.ACTIVE, limit=limit)
-
-    def tasks(
-        self,
-        queue: str | None = None,
-        state: State | str | None = None,
-        limit: int | None = None,
-    ) -> pd.DataFrame:
-        """Tasks of one state or, without one, of all; see docs/frames.md for order and columns.
-
-        Raises UnknownQueueError, QueueNameError, SettingsError for an unknown state.
-        """
-        from runqy_notebook import frames
-
-        wanted = None if state is None else _state(state)
-        with explained(self.server.where):
-            records = self._inspector.tasks(queue, wanted, limit)
-        return frames.tasks(records, wanted)
-
-    def queues(self, name: str | None = None) -> pd.DataFrame:
-        """How many tasks each queue has in each state, and what it has done."""
-        from runqy_notebook import frames
-
-        with explained(self.server.where):
-            return frames.queues(self._inspector.queue_records(name))
-
-    def workers(self) -> pd.DataFrame:
-        """The workers that gave a sign of life, ours and foreign ones."""
-        from runqy_notebook import frames
-
-        with explained(self.server.where):
-            return frames.workers(self._inspector.workers())
-
-    def record(self, task_id: str) -> TaskRecord:
-        """What Redis holds of a task; raises UnknownTaskError."""
-        with explained(self.server.where):
-            return self._inspector.task(task_id)
-
-    def unfinished(self) -> int:
-        """How many tasks wait or run, over all queues that are known."""
-        with explained(self.server.where):
-            records = self._inspector.queue_records(scan=False)
-        return sum(r.pending + r.active + r.scheduled + r.retry for r in records)
-
-    def known_queues(self) -> list[str]:
-        """The queues that somebody enqueued to or serves."""
-        return sorted(self._known_queues())
-
-    def find_tasks(self, prefix: str) -> list[str]:
-        """Ids that begin so, for completion; at most 50."""
-        with explained(self.server.where):
-            return self._inspector.find(prefix, scan=False)
-
-    def killers(self) -> list[Killer]:
-        """Unfinished tasks that were running when their worker died, the latest first: they run in
-        a process of their own from then on.
-        """
-        with explained(self.server.where):
-            return killers(self.server.client)
-
-    def doctor(self, *, repair: bool = False, patience: float = 60.0) -> list[Finding]:
-        """What is wrong with the queues and how to mend it; with `repair` it is mended where that
-        is certain. What may be a task on its way counts only when a second call, `patience`
-        seconds later or more, sees it again.
-        """
-        from runqy_notebook.broker.doctor import Doctor
-
-        served = self.worker.serving.names if self.worker else ()
-        return Doctor(self.server.client, self.server.where).examine(
-            repair=repair, patience=patience, served=served, has_handler=REGISTRY.serves
-        )
-
-    def ping(self) -> None:
-        """Raises ConnectionFailedError where Redis does not answer."""
-        with explained(self.server.where):
-            self.server.client.ping()
 
     def close(self) -> None:
         """Stops the worker and ends the connections; tasks stay where they are."""
@@ -303,28 +207,6 @@ class Session:
             on_notice=self._on_notice,
         )
 
-    def _known_queues(self) -> list[str]:
-        with explained(self.server.where):
-            return self._inspector.known_queues(scan=False)
-
-    def _standings(self, ids: Sequence[str]) -> list[Standing]:
-        with explained(self.server.where):
-            return self._inspector.standings(ids)
-
-    def _why_waiting(self, queue: str) -> str:
-        """What a person should do about a task of `queue` that is not done."""
-        with explained(self.server.where):
-            serving = [w for w in self._inspector.workers() if w.is_live and w.serves(queue)]
-        if not serving:
-            return (
-                f"No worker serves {queue}: start one with %runqy worker start "
-                f"{queues.parent_of(queue)}."
-            )
-        if self.worker and queue in self.worker.status.without_handler:
-            return f"The worker has no handler for {queue}: mark one with @task."
-        names = ", ".join(worker.id for worker in serving[:3])
-        return f"It goes on; {names} serves {queue}: wait longer, or look at %runqy active."
-
 
 def _encoded(payload: object, root: str = "payload") -> bytes:
     try:
@@ -350,14 +232,17 @@ def _named(queue: str | None) -> tuple[str, ...]:
     return (queue,) if queue else ()
 
 
+def _warn_of_what_stays(settings: Settings, values: Mapping[str, object]) -> None:
+    stays = [n for n, v in values.items() if n != "concurrency" and getattr(settings, n) != v]
+    if stays:
+        warnings.warn(
+            f"A worker is running already and keeps its {', '.join(stays)}: stop it first "
+            "(%runqy worker stop) to start one with others.",
+            RunqyNotice,
+            stacklevel=4,
+        )
+
+
 def _with(settings: Settings, values: Mapping[str, object]) -> Settings:
     checked: dict[str, Any] = {n: converted(n, v, "an argument") for n, v in values.items()}
     return replace(settings, **checked)
-
-
-def _state(name: State | str) -> State:
-    try:
-        return State(str(name))
-    except ValueError:
-        states = ", ".join(state.value for state in State)
-        raise SettingsError(f"There is no state {name!r}; the states are {states}.") from None

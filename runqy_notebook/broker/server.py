@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
@@ -27,7 +27,8 @@ class Server:
     client: redis.Redis
     title: str
     where: str
-    url: str | None  # None for the fallback inside this process; holds the password
+    # None for the fallback inside this process; holds the password, so it is never shown.
+    url: str | None = field(repr=False)
     is_embedded: bool = False
 
 

@@ -42,6 +42,8 @@ def matcher(commands: Sequence[Command], names: Iterable[str]) -> Any:
         except UsageError:  # within the brackets or quotes of a payload
             return _nothing()
         texts = _candidates(among, before, fragment, names)
+        if not before and found["magic"] == "%":
+            texts = [*(texts or ()), "help"]
         return _nothing() if texts is None else _offer(texts, fragment)
 
     return runqy_matcher

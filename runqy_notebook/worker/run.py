@@ -8,6 +8,7 @@ import time
 import traceback
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 from runqy_notebook.errors import HandlerError, PayloadError, did_you_mean, one_line
 from runqy_notebook.settings import Settings
@@ -18,6 +19,9 @@ from runqy_notebook.wire.outcomes import Archived, Completed, Crashed, Outcome, 
 from runqy_notebook.wire.payload import decode_payload, encode_value
 from runqy_notebook.worker import apart
 from runqy_notebook.worker.contexts import Contexts, SlotLoop
+
+_NOT_THE_USERS = (str(Path(__file__).parent), str(Path(asyncio.__file__).parent))
+"""Where the frames lie that stand above a handler's own in a traceback."""
 
 ERROR_LIMIT = 2_000
 """Characters of an error that are written to Redis."""
@@ -205,7 +209,7 @@ def traceback_of(error: BaseException) -> str:
     if isinstance(error, apart.RaisedError):
         return error.traceback_text
     step = error.__traceback__
-    while step and step.tb_frame.f_code.co_filename == __file__:
+    while step and step.tb_next and step.tb_frame.f_code.co_filename.startswith(_NOT_THE_USERS):
         step = step.tb_next
     try:
         return "".join(traceback.format_exception(type(error), error, step, limit=-30))

@@ -85,6 +85,8 @@ class Worker:
         self._zombies: list[Slot] = []
         self._slot_numbers = itertools.count(1)
         self._lock = threading.RLock()
+        self._claims = threading.Condition()
+        self._claiming = 0  # claims under way
         self._is_open = False  # slots claim only once every loader has been run
         self._is_stopping = False
         self._stopped: Stopped | None = None
@@ -166,8 +168,12 @@ class Worker:
         self._idle.wake()
 
     def pause(self) -> None:
-        """Claims nothing more until `resume`; running tasks go on."""
-        self.is_paused = True
+        """Claims nothing more until `resume`; running tasks go on, and so do those of a claim under
+        way, which is waited for.
+        """
+        with self._claims:
+            self.is_paused = True
+            self._claims.wait_for(lambda: not self._claiming, timeout=1.0)
 
     def resume(self) -> None:
         """Claims again."""
@@ -220,7 +226,16 @@ class Worker:
         self, slot: Slot, outcomes: tuple[Outcome, ...], queues: tuple[str, ...], want: int
     ) -> Settled | None:
         """Writes a slot's outcomes down and claims; None once given up."""
-        settled = self.settler.settle(str(slot.number), outcomes, queues, want)
+        with self._claims:
+            if self.is_paused:
+                queues, want = (), 0
+            self._claiming += want
+        try:
+            settled = self.settler.settle(str(slot.number), outcomes, queues, want)
+        finally:
+            with self._claims:
+                self._claiming -= want
+                self._claims.notify_all()
         for task in settled.tasks if settled else ():
             self.serving.took(task.queue)
         self._idle.claimed(slot, found=bool(settled and settled.tasks))

@@ -11,10 +11,8 @@ import time
 from collections.abc import Callable
 from typing import TypeVar
 
-from runqy_notebook.broker import broker
 from runqy_notebook.errors import ConnectionFailedError
 from runqy_notebook.session import Session
-from runqy_notebook.settings import FIELDS
 from tests.chaos import clock, handlers
 from tests.chaos.journal import note
 
@@ -28,11 +26,8 @@ def main() -> None:
     """Works until stdin ends."""
     asked = _parser().parse_args()
     clock.shift_if_asked()
-    settings = {"lease": asked.lease, "store_results": True, "retry_delay": 0.2}
-    if asked.crash_limit and "crash_limit" in FIELDS:
-        settings["crash_limit"] = asked.crash_limit
-    elif asked.crash_limit:
-        broker.CRASH_LIMIT = asked.crash_limit
+    settings = {"lease": asked.lease, "crash_limit": asked.crash_limit}
+    settings |= {"store_results": True, "retry_delay": 0.2}
     session = _patiently(lambda: Session(asked.url, on_notice=_say, **settings))
     _patiently(lambda: session.start_worker(handlers.PARENT, concurrency=asked.concurrency))
     note("ready", "-")
@@ -61,7 +56,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("url")
     parser.add_argument("--concurrency", type=int, default=4)
     parser.add_argument("--lease", type=float, default=15.0)
-    parser.add_argument("--crash-limit", type=int)
+    parser.add_argument("--crash-limit", type=int, default=3)
     return parser
 
 

@@ -302,7 +302,7 @@ def test_a_script_that_is_stopped_while_a_task_runs_finishes_it(
 ) -> None:
     naps = start_naps()
     task_id = foreign.put(redis, "inference_default", {"seconds": 0.3})
-    wait_until(lambda: foreign.state(redis, task_id) == "active", "it was not started")
+    naps.wait_for("sleeping for 0.3 s")
 
     assert naps.end(number) == 0, naps.said
     assert foreign.state(redis, task_id) == "completed"
@@ -317,7 +317,7 @@ def test_a_script_that_is_stopped_hands_back_what_takes_too_long(
     waiting = foreign.put(redis, "inference_default", {"seconds": 0})
     redis.lrem("asynq:inference_default:pending", 1, waiting)
     task_id = foreign.put(redis, "inference_default", {"seconds": 30})
-    wait_until(lambda: foreign.state(redis, task_id) == "active", "it was not started")
+    naps.wait_for("sleeping for 30 s")
     foreign.push(redis, waiting, "inference_default")
 
     assert naps.end(signal.SIGTERM) == 0, naps.said

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from runqy_notebook.magics.grammar import all_commands
 from tests.notebook.kernels import Kernel
 from tests.servers import running_server
 
@@ -44,9 +45,9 @@ def test_commands_options_and_their_values(
 
 
 def test_every_command_is_offered_after_the_magic(kernel: Kernel) -> None:
-    commands = "active connect disconnect enqueue pending queues result status task tasks wait"
+    commands = {command.words[0] for command in all_commands()}
 
-    assert offered(kernel, "%runqy ") == [*commands.split(), "worker", "workers"]
+    assert offered(kernel, "%runqy ") == sorted({*commands, "help"})
 
 
 @pytest.mark.parametrize("typed", ["pending ", "%enqueue ", "worker start ", "worker start x "])

@@ -96,6 +96,7 @@ def test_a_timeout_is_one_line_that_names_state_and_remedy(kernel: Kernel) -> No
 def test_an_interrupt_ends_the_wait_at_once_and_the_worker_goes_on(
     working: Kernel, waiting: str
 ) -> None:
+    working.try_run("1/0")  # the first traceback of a kernel imports for most of a second
     working.run("t = %runqy enqueue q {'n': 1, 'hold': True}\ng = %runqy enqueue q [{'n': 2}]")
     cell = working.begin(f"print('waiting')\n{waiting}")
     working.wait_for_output(cell, "waiting")

@@ -21,9 +21,7 @@ from runqy_notebook.errors import (
     LoadError,
     PayloadError,
     SettingsError,
-    UnknownTaskError,
     UsageError,
-    WaitTimeoutError,
 )
 from tests.servers import free_port
 from tests.waiting import wait_until
@@ -38,7 +36,7 @@ def scripts_run(redis: redis_py.Redis) -> int:
     return int(stats["cmdstat_evalsha"]["calls"])
 
 
-# --- opening and closing ----------------------------------------------------------------------
+# --- opening and closing --------------------------------------------------------------------------
 
 
 def test_nobody_listening_is_told_in_a_sentence() -> None:
@@ -108,7 +106,7 @@ def test_every_public_name_is_there() -> None:
         _ = runqy_notebook.taks
 
 
-# --- enqueueing -------------------------------------------------------------------------------
+# --- enqueueing -----------------------------------------------------------------------------------
 
 
 def test_a_task_is_written_as_the_documents_say(session: Session, redis: redis_py.Redis) -> None:
@@ -187,7 +185,7 @@ def test_a_later_task_waits_for_its_time(session: Session) -> None:
     assert later.result(timeout=10) == {"n": 1}
 
 
-# --- the worker -------------------------------------------------------------------------------
+# --- the worker -----------------------------------------------------------------------------------
 
 
 def test_starting_twice_is_one_worker_for_both_queues(session: Session) -> None:
@@ -265,128 +263,7 @@ def test_a_worker_can_be_started_again(session: Session) -> None:
     assert session.enqueue("q", {"n": 1}).result(timeout=10) == {"n": 1}
 
 
-# --- two sessions -----------------------------------------------------------------------------
-
-
-def test_a_sessions_worker_runs_another_sessions_task(make_session: Callable[..., Session]) -> None:
-    task(queue="q")(echo)
-    producer, consumer = make_session(), make_session(store_results=True)
-    consumer.start_worker("q")
-
-    handle = producer.enqueue("q", {"n": 1})
-
-    assert handle.result(timeout=10) == {"n": 1}
-
-
-def test_without_storage_another_session_learns_the_end_but_not_the_result(
-    make_session: Callable[..., Session],
-) -> None:
-    task(queue="q")(echo)
-    producer, consumer = make_session(), make_session()
-    consumer.start_worker("q")
-
-    handle = producer.enqueue("q", {"n": 1})
-
-    with pytest.raises(runqy_notebook.RunqyError, match="neither stored nor kept"):
-        handle.result(timeout=10)
-    assert handle.state == "completed"
-
-
-def test_a_task_may_ask_for_its_own_storage(make_session: Callable[..., Session]) -> None:
-    task(queue="q")(echo)
-    producer, consumer = make_session(), make_session()
-    consumer.start_worker("q")
-
-    assert producer.enqueue("q", {"n": 1}, store=True).result(timeout=10) == {"n": 1}
-
-
-def test_two_sessions_have_a_worker_each(make_session: Callable[..., Session]) -> None:
-    task(queue="a")(lambda payload: "a")
-    task(queue="b")(lambda payload: "b")
-    one, other = make_session(), make_session()
-    workers = {one.start_worker("a").id, other.start_worker("b").id}
-
-    assert one.enqueue("a", {}).result(timeout=10) == "a"
-    assert other.enqueue("b", {}).result(timeout=10) == "b"
-    assert len(workers) == 2
-    assert set(one.workers().index) == workers
-
-
-def test_closing_one_session_leaves_the_other_alone(make_session: Callable[..., Session]) -> None:
-    task(queue="q")(echo)
-    one, other = make_session(), make_session()
-    one.start_worker("q")
-    other.start_worker("q")
-
-    one.close()
-
-    assert other.enqueue("q", {"n": 1}).result(timeout=10) == {"n": 1}
-
-
-def test_sessions_of_different_databases_do_not_see_each_other(url: str) -> None:
-    with Session(url) as first, Session(url.removesuffix("/0") + "/1") as second:
-        task_id = first.enqueue("q", {}).id
-
-        with pytest.raises(UnknownTaskError):
-            second.task(task_id)
-
-
-# --- tasks that exist already -----------------------------------------------------------------
-
-
-def push(redis: redis_py.Redis, task_id: str, queue: str = "q_default") -> None:
-    """What a producer of another language does."""
-    redis.hset(
-        f"asynq:t:{task_id}",
-        mapping={
-            "type": "task",
-            "payload": '{"n": 1}',
-            "retry": "0",
-            "max_retry": "0",
-            "queue": queue,
-        },
-    )
-    redis.lpush(f"asynq:{queue}:pending", task_id)
-
-
-def test_a_task_of_another_producer_has_a_handle(session: Session, redis: redis_py.Redis) -> None:
-    task(queue="q")(echo)
-    push(redis, "t1")
-
-    handle = session.task("t1")
-    session.start_worker("q")
-
-    assert handle.queue == "q_default"
-    assert handle.result(timeout=10) == {"n": 1}
-    assert session.task("t1") is handle
-
-
-def test_the_result_of_a_task_that_nobody_waited_for_is_kept_for_a_while(
-    session: Session, redis: redis_py.Redis
-) -> None:
-    task(queue="q")(echo)
-    session.start_worker("q")
-    push(redis, "t1")
-    wait_until(lambda: redis.hget("asynq:t:t1", "state") == b"completed", "it did not run")
-
-    assert session.wait_for_result("t1", timeout=10) == {"n": 1}
-
-
-def test_a_task_that_nobody_knows_is_told(session: Session) -> None:
-    with pytest.raises(UnknownTaskError, match="No task 't404' in this Redis: never enqueued"):
-        session.task("t404")
-    with pytest.raises(UnknownTaskError):
-        session.wait_for_result("t404")
-
-
-def test_waiting_for_a_result_has_an_end(session: Session, redis: redis_py.Redis) -> None:
-    push(redis, "t1")
-
-    with pytest.raises(WaitTimeoutError, match=r"Task 't1' is still pending after 0\.05 s"):
-        session.wait_for_result("t1", timeout=0.05)
-
-
-# --- looking ----------------------------------------------------------------------------------
+# --- looking --------------------------------------------------------------------------------------
 
 
 def test_tasks_are_listed_as_frames(session: Session) -> None:

@@ -12,6 +12,7 @@ def bed():
 
 @task
 def nap(payload: dict, ctx: dict) -> dict:
+    print(f"sleeping for {payload['seconds']} s", flush=True)
     time.sleep(payload["seconds"])
     ctx["dreams"] += 1
     return {"dreams": ctx["dreams"]}
