@@ -1,6 +1,6 @@
 """Executes an example notebook in a real kernel, saves it with its outputs, tells its figures.
 
-    python examples/execute.py quickstart.ipynb --to out
+python examples/execute.py quickstart.ipynb --to out
 """
 
 from __future__ import annotations

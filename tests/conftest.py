@@ -88,9 +88,7 @@ def _no_thread_left() -> Iterator[None]:
 
     def left() -> list[str]:
         return [
-            t.name
-            for t in threading.enumerate()
-            if t not in before and t.name.startswith("runqy-")
+            t.name for t in threading.enumerate() if t not in before and t.name.startswith("runqy-")
         ]
 
     wait_until(lambda: not left(), f"threads were left: {left()}", 5)
