@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import runpy
 import sys
 import warnings
+from importlib.machinery import SourceFileLoader
+from importlib.util import module_from_spec, spec_from_loader
 from pathlib import Path
 
 from runqy_notebook import adopt, current
@@ -32,8 +33,8 @@ def _work(asked: argparse.Namespace) -> None:
     if not path.is_file():
         raise HandlerError(f"There is no file {asked.file!r}.")
     adopt.take_over(lambda *names, **options: None)  # its own run() must not start anything
-    sys.path.insert(0, str(path.parent.resolve()))
-    runpy.run_path(str(path), run_name="__runqy__")
+    _import(path)
+    adopt.collect(REGISTRY)
     if not REGISTRY.has_plain_handler() and not REGISTRY.queues():
         raise HandlerError(f"{asked.file} defines no handler: mark a function with @task.")
     with Session(asked.url, on_notice=current.print_to_stderr) as session:
@@ -45,6 +46,19 @@ def _work(asked: argparse.Namespace) -> None:
             store_results=asked.store_results or None,
             config=asked.config,
         )
+
+
+def _import(path: Path) -> None:
+    """Imports the file as the module of its name, so that what it defines can be pickled; its
+    `if __name__ == "__main__"` does nothing.
+    """
+    sys.path.insert(0, str(path.parent.resolve()))
+    loader = SourceFileLoader(path.stem, str(path))
+    spec = spec_from_loader(path.stem, loader)
+    assert spec is not None  # noqa: S101 - it is made of this very loader
+    module = module_from_spec(spec)
+    sys.modules[path.stem] = module
+    loader.exec_module(module)
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -25,6 +25,8 @@ an exception like any other.
 from __future__ import annotations
 
 import difflib
+import sys
+import warnings
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -44,6 +46,14 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
 
 class RunqyNotice(UserWarning):
     """Something that works, but perhaps not as meant."""
+
+
+def tell(text: str) -> None:
+    """Warns with a RunqyNotice that points to the line, outside this package, that led here."""
+    frame, level = sys._getframe(), 1
+    while frame.f_back and str(frame.f_globals.get("__name__")).startswith("runqy_notebook."):
+        frame, level = frame.f_back, level + 1
+    warnings.warn(text, RunqyNotice, stacklevel=level)
 
 
 class RunqyError(Exception):

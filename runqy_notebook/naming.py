@@ -36,9 +36,7 @@ class Names:
         return target
 
     def _is_parent(self, name: str) -> bool:
-        # `my.queue_default` would be a sub-queue of `my`: such a name is left alone.
-        can_be = queues.parent_of(queues.default_of(name, self._separator)) == name
-        if not can_be or _is_usual_sub_queue(name):
+        if not queues.can_be_parent(name, self._separator):
             return False
         if name in self._registry.queues():
             return True
@@ -55,8 +53,3 @@ class Names:
             self._known = frozenset(self._look())
             self._believed_until = now + _FRESH
         return self._known
-
-
-def _is_usual_sub_queue(name: str) -> bool:
-    parent = queues.parent_of(name)
-    return any(name in queues.usual_sub_queues(parent, separator) for separator in "_:.")

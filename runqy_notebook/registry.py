@@ -9,14 +9,12 @@ from __future__ import annotations
 
 import functools
 import inspect
-import sys
 import threading
-import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from runqy_notebook.errors import HandlerError, RunqyNotice, one_line
+from runqy_notebook.errors import HandlerError, one_line, tell
 from runqy_notebook.wire import queues
 
 
@@ -162,14 +160,10 @@ def _tell_replaced(what: str, before: Handler | Loader, after: Handler | Loader)
     of = "every queue without one of its own" if after.queue is None else f"queue {after.queue!r}"
     kind = getattr(after, "type", None)
     of += f" and type {kind!r}" if kind else ""
-    text = (
+    tell(
         f"The {what} {after.name!r} replaces {before.name!r} for {of}. Give them queues of their "
         "own, with queue=..., where both are needed."
     )
-    frame, level = sys._getframe(), 1
-    while frame.f_back and str(frame.f_globals.get("__name__")).startswith("runqy_notebook."):
-        frame, level = frame.f_back, level + 1
-    warnings.warn(text, RunqyNotice, stacklevel=level)
 
 
 def _parameters(function: Callable[..., Any]) -> list[inspect.Parameter] | None:

@@ -5,7 +5,6 @@ The magics parse, call a session and display; a script does the same without the
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -13,16 +12,24 @@ from typing import Any
 
 from runqy_notebook import adopt
 from runqy_notebook.broker.broker import Broker, Retention
+from runqy_notebook.broker.guard import explained
 from runqy_notebook.broker.server import open_server
 from runqy_notebook.config_file import WorkerFile, read_worker_file
-from runqy_notebook.errors import HandlerError, PayloadError
+from runqy_notebook.errors import (
+    ConnectionFailedError,
+    HandlerError,
+    PayloadError,
+    UnknownTaskError,
+    UsageError,
+    tell,
+)
 from runqy_notebook.handles import Source, TaskGroup, TaskHandle
 from runqy_notebook.inbox import Inbox
 from runqy_notebook.looking import Looking
 from runqy_notebook.naming import Names
 from runqy_notebook.options import TaskOptions
 from runqy_notebook.settings import Settings, converted, resolve
-from runqy_notebook.tasks import REGISTRY, RunqyNotice
+from runqy_notebook.tasks import REGISTRY
 from runqy_notebook.wire.payload import encode_payload, size_warning
 from runqy_notebook.worker.sweeper import Sweeper
 from runqy_notebook.worker.worker import Stopped, Worker
@@ -97,7 +104,7 @@ class Session(Looking):
         Nothing is sent before every payload was found to be JSON. Raises what `enqueue` raises.
         """
         target, wanted = self._names.target(queue), TaskOptions.of(options)
-        texts = [_encoded(payload, f"payloads[{i}]") for i, payload in enumerate(payloads)]
+        texts = [_encoded(payload, f"payloads[{i}]") for i, payload in enumerate(_each(payloads))]
         entries = [(wanted.id_for(target, text, None), text) for text in texts]
         handles: list[TaskHandle] = []
         for at in range(0, len(entries), BATCH):
@@ -108,10 +115,20 @@ class Session(Looking):
         """The handle of a task that exists already, whoever enqueued it; raises UnknownTaskError
         where neither Redis nor this process knows it.
         """
-        if known := self._inbox.handle_of(task_id):
-            return known  # type: ignore[return-value]
-        queue = self.record(task_id).queue
-        return self._inbox.adopt(task_id, lambda: TaskHandle(task_id, queue, self.source))  # type: ignore[return-value]
+        known: Any = self._inbox.handle_of(task_id)
+        if known and not known.is_done:
+            return known  # type: ignore[no-any-return]
+        try:
+            record = self.record(task_id)
+        except UnknownTaskError:
+            if known:  # done, and its record gone
+                return known  # type: ignore[no-any-return]
+            raise
+        made = TaskHandle(task_id, record.queue, self.source)
+        if record.state.is_finished:
+            return self._inbox.adopt(task_id, lambda: made)  # type: ignore[return-value]
+        self._inbox.expect(made)  # whatever is known of the id is of an earlier run
+        return made
 
     def wait_for_result(self, task_id: str, timeout: float = 30.0) -> Any:
         """The task's result, waiting at most `timeout` seconds; raises what
@@ -163,13 +180,14 @@ class Session(Looking):
         """Stops the worker, if one runs: running tasks get `seconds` (by default the setting
         shutdown_timeout) to end, then go back to their queue.
         """
-        worker, self.worker = self.worker, None
-        self._names.served.clear()
-        return worker.stop(seconds) if worker else None
+        stopped = self._stop_worker(seconds)
+        if stopped is not None:
+            self._look_after_what_waits()
+        return stopped
 
     def close(self) -> None:
         """Stops the worker and ends the connections; tasks stay where they are."""
-        self.stop_worker()
+        self._stop_worker(None)
         self._sweeper.stop()
         self.server.client.close()
 
@@ -195,6 +213,22 @@ class Session(Looking):
             self._inbox.same(handle) if i in existed else handle for i, handle in enumerate(handles)
         ]
 
+    def _stop_worker(self, seconds: float | None) -> Stopped | None:
+        worker, self.worker = self.worker, None
+        self._names.served.clear()
+        return worker.stop(seconds) if worker else None
+
+    def _look_after_what_waits(self) -> None:
+        """Sees to it that retries and scheduled tasks come due although our worker is gone."""
+        try:
+            with explained(self.server.where):
+                records = self._inspector.queue_records(scan=False)
+        except ConnectionFailedError:
+            return
+        for record in records:
+            if record.retry or record.scheduled:
+                self._sweeper.look_after(record.queue)
+
     def _new_worker(
         self, names: Sequence[str], settings: Settings, priorities: Mapping[str, int]
     ) -> Worker:
@@ -208,13 +242,24 @@ class Session(Looking):
         )
 
 
+def _each(payloads: Any) -> Iterable[object]:
+    """The payloads in what was given: the rows of a DataFrame, the items of anything else."""
+    if isinstance(payloads, (Mapping, str, bytes)):
+        raise UsageError(
+            "enqueue_many takes several payloads, such as a list; use enqueue for one."
+        )
+    is_table = hasattr(payloads, "columns") and hasattr(payloads, "to_dict")
+    rows: Iterable[object] = payloads.to_dict("records") if is_table else payloads
+    return rows
+
+
 def _encoded(payload: object, root: str = "payload") -> bytes:
     try:
         text = encode_payload(payload)
     except PayloadError as error:
         raise PayloadError(root + error.path.removeprefix("payload"), error.problem) from None
     if warning := size_warning(len(text)):
-        warnings.warn(warning, RunqyNotice, stacklevel=4)
+        tell(warning)
     return text
 
 
@@ -235,11 +280,9 @@ def _named(queue: str | None) -> tuple[str, ...]:
 def _warn_of_what_stays(settings: Settings, values: Mapping[str, object]) -> None:
     stays = [n for n, v in values.items() if n != "concurrency" and getattr(settings, n) != v]
     if stays:
-        warnings.warn(
+        tell(
             f"A worker is running already and keeps its {', '.join(stays)}: stop it first "
-            "(%runqy worker stop) to start one with others.",
-            RunqyNotice,
-            stacklevel=4,
+            "(%runqy worker stop) to start one with others."
         )
 
 

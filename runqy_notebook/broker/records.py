@@ -241,8 +241,10 @@ def worker_of(claim: bytes | None) -> str | None:
 
 
 def error_of(error_msg: bytes | None, foreign_error: bytes | None) -> str | None:
-    """The error as we or foreign workers write it; None for none."""
-    text = error_msg or foreign_error
+    """The error as we or foreign workers write it; None for none. Our claims remove the foreign
+    one, so where it stands it is the later.
+    """
+    text = foreign_error or error_msg
     return shown(text) if text else None
 
 

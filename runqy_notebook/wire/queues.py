@@ -78,6 +78,15 @@ def usual_sub_queues(parent: str, separator: str) -> list[str]:
     return [f"{parent}{separator}{sub}" for sub in _RANKS]
 
 
+def can_be_parent(name: str, separator: str) -> bool:
+    """Whether a default sub-queue may be added to `name`: not to `inference_high`, which is a
+    sub-queue itself, nor to `my.queue`, as `my.queue_default` would be a sub-queue of `my`.
+    """
+    parent = parent_of(name)
+    is_usual = any(name in usual_sub_queues(parent, each) for each in "_:.")
+    return not is_usual and parent_of(default_of(name, separator)) == name
+
+
 def rank(queue: str, priorities: Mapping[str, int] | None = None) -> int:
     """Priority of a queue, higher first: told by `priorities` (full name or sub-queue), else
     high > default > low, any other sub-queue like default.

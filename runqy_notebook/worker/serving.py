@@ -53,8 +53,10 @@ class Serving:
 
     def default(self, name: str) -> str:
         """Where a task for `name` alone would go."""
-        is_sub_queue = queues.parent_of(name) != name and name not in self._registry.queues()
-        return name if is_sub_queue else queues.default_of(name, self._separator)
+        is_parent = queues.parent_of(name) == name or name in self._registry.queues()
+        if is_parent and queues.can_be_parent(name, self._separator):
+            return queues.default_of(name, self._separator)
+        return name
 
     @property
     def watched(self) -> list[str]:

@@ -185,11 +185,6 @@ def test_a_session_that_comes_later_finds_its_result(
     assert (later.record(t.id).queue, later.record(t.id).state.value) == (QUEUE, "completed")
 
 
-@pytest.mark.xfail(
-    strict=True,
-    raises=AssertionError,
-    reason="claim and complete leave the foreign field `error` behind",
-)
 def test_a_task_it_failed_and_gave_away_is_clean_after_ours_did_it(
     session: Session, worker: ForeignWorker, redis: Redis
 ) -> None:
@@ -207,9 +202,6 @@ def test_a_task_it_failed_and_gave_away_is_clean_after_ours_did_it(
     assert session.record(t.id).error is None
 
 
-@pytest.mark.xfail(
-    strict=True, raises=AssertionError, reason="an older `error_msg` goes before a newer `error`"
-)
 def test_its_error_counts_where_ours_failed_before(
     session: Session, worker: ForeignWorker, redis: Redis
 ) -> None:
@@ -247,9 +239,6 @@ def test_a_scheduled_task_becomes_due_where_only_it_serves(
     assert taken.id == t.id
 
 
-@pytest.mark.xfail(
-    strict=True, raises=AssertionError, reason="a session sweeps only what it sent for later"
-)
 def test_a_retry_becomes_due_where_only_it_serves(session: Session, worker: ForeignWorker) -> None:
     """The first attempt failed here, then our worker was stopped: the session looks after it."""
 

@@ -126,11 +126,6 @@ def test_a_finished_id_that_is_put_in_again_runs_again(
     assert redis_cli("LRANGE", ACTIVE, "0", "-1") == ""
 
 
-@pytest.mark.xfail(
-    strict=True,
-    raises=pytest.fail.Exception,
-    reason="wait_for_result gives what the id's earlier run returned",
-)
 def test_waiting_for_an_id_that_is_put_in_again_waits_for_its_new_run(
     redis_cli: RedisCli, session: Session, gate: Any
 ) -> None:

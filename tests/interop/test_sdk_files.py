@@ -112,9 +112,6 @@ def double(payload):
 """
 
 
-@pytest.mark.xfail(
-    strict=True, raises=AssertionError, reason="the file runs as a module that cannot be imported"
-)
 def test_a_file_may_pickle_what_it_defines(
     start_python: START, redis: Redis, url: str, tmp_path: Path
 ) -> None:
@@ -131,9 +128,6 @@ def test_a_file_may_pickle_what_it_defines(
     assert foreign.poll_result(redis, task_id) == 7
 
 
-@pytest.mark.xfail(
-    strict=True, raises=AssertionError, reason="names in the SDK's submodules are not taken over"
-)
 def test_a_file_may_import_from_the_sdks_submodules(
     start_python: START, redis: Redis, url: str, tmp_path: Path, sdk: Path
 ) -> None:

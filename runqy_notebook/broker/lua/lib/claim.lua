@@ -34,7 +34,7 @@ local function claim(base, want, call)
     if not id then break end
     local key = call.tasks .. id
     local kind = redis.call('TYPE', key).ok
-    local held = kind == 'hash' and redis.call('HMGET', key, 'claim', 'state', 'starts')
+    local held = kind == 'hash' and redis.call('HMGET', key, 'claim', 'state', 'starts', 'error')
     if kind == 'none' then
       redis.call('ZADD', call.waiting, call.at + 0.5, base .. '|1|' .. id)
     elseif not held then
@@ -47,6 +47,7 @@ local function claim(base, want, call)
         redis.call('HDEL', key, 'crashes', 'error_msg', 'last_failed_at', 'completed_at')
         starts = 0
       end
+      if held[4] then redis.call('HDEL', key, 'error') end  -- a foreign worker's, of an earlier run
       redis.call('DEL', call.results .. id)
       redis.call('PERSIST', key)
       call.taken = call.taken + 1
