@@ -66,9 +66,9 @@ class Entry:
     _number: int | None
     _sequence: int = field(default=0)
 
-    def started(self, task: Task, ends: float) -> None:
+    def started(self, task: Task, ends: float, *, may_kill: bool = True) -> None:
         """The handler is about to be called for this task, which may run until `ends` (by the
-        monotonic clock).
+        monotonic clock). With `may_kill` it counts as a crash should the kernel die now.
         """
         if self._number is None:
             return
@@ -79,7 +79,7 @@ class Entry:
         self._put(FREE, 0.0, (0, 0, 0), being_written=True)
         start = self._at + RECORD.size
         self._page[start : start + sum(map(len, parts))] = b"".join(parts)
-        self._put(STARTED, ends, tuple(map(len, parts)))
+        self._put(STARTED if may_kill else CLAIMED, ends, tuple(map(len, parts)))
 
     def ended(self) -> None:
         """The handler returned; what became of the task is still to be written down."""

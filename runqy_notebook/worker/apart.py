@@ -7,6 +7,7 @@ travel by cloudpickle, so those defined in cells do too.
 
 from __future__ import annotations
 
+import contextlib
 import inspect
 import os
 import pickle
@@ -70,6 +71,9 @@ def run_apart(handler: Handler, loader: Loader | None, task: Task, seconds: floa
 
 
 def _sent(errand: bytes, seconds: float) -> object:
+    """The child's answer. Its stdin stays open until it ended: the end of it tells the child that
+    the kernel died, and that the task is somebody else's.
+    """
     child = subprocess.Popen(
         [sys.executable, "-m", "runqy_notebook.worker.apart"],
         stdin=subprocess.PIPE,
@@ -78,13 +82,27 @@ def _sent(errand: bytes, seconds: float) -> object:
         start_new_session=True,  # an interrupt of the kernel is not meant for it
         env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
     )
+    assert child.stdin is not None  # noqa: S101 - asked for
+    assert child.stdout is not None  # noqa: S101 - asked for
+    overdue = threading.Timer(seconds, child.kill)
+    overdue.daemon = True
+    overdue.start()
     try:
-        answer, _ = child.communicate(errand, timeout=seconds)
-    except subprocess.TimeoutExpired:
-        raise TimeoutError from None
+        with contextlib.suppress(OSError):  # it died before it had read everything
+            child.stdin.write(errand)
+            child.stdin.flush()
+        answer = child.stdout.read()
+        child.wait()
     finally:
+        in_time = overdue.is_alive()
+        overdue.cancel()
         child.kill()
         child.wait()
+        with contextlib.suppress(OSError):
+            child.stdin.close()
+        child.stdout.close()
+    if not answer and not in_time:
+        raise TimeoutError
     if not answer:
         raise DiedError(child.returncode)
     word, *rest = pickle.loads(answer)  # noqa: S301 - from our own child
@@ -113,6 +131,20 @@ def _finished(value: Any) -> object:
     return asyncio.run(awaited())
 
 
+def _wait_for_the_end() -> None:
+    """Ends this process when its stdin does."""
+    os.read(0, 1)
+    os._exit(1)
+
+
+def _die_with_the_kernel() -> None:
+    """On Linux also when a handler holds the GIL, so that no thread sees stdin end."""
+    if sys.platform == "linux":
+        import ctypes
+
+        ctypes.CDLL(None).prctl(1, 9)  # PR_SET_PDEATHSIG, SIGKILL; the forking thread waits for us
+
+
 def main() -> None:
     """The child: an errand on stdin, the answer on what was stdout."""
     import cloudpickle
@@ -121,8 +153,10 @@ def main() -> None:
 
     reply = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # what the handler prints is no answer
+    _die_with_the_kernel()
     try:
         path, errand = pickle.load(sys.stdin.buffer)  # noqa: S301 - from our own kernel
+        threading.Thread(target=_wait_for_the_end, daemon=True).start()
     except Exception as error:  # noqa: BLE001 - told to the parent
         answer: tuple[object, ...] = ("unreadable", f"{type(error).__name__}: {error}")
     else:

@@ -115,7 +115,8 @@ class Slot:
             return Released(task)
         now = time.monotonic()
         self.running = Running(task, now, now + self._work.runner.timeout(task))
-        self.entry.started(task, self.running.ends)
+        # A task that was lost before runs in a process of its own: it cannot kill this one.
+        self.entry.started(task, self.running.ends, may_kill=not task.crashes)
         try:
             return self._work.runner.run(task, self.loop)
         finally:

@@ -579,4 +579,4 @@ def test_an_idle_worker_costs_the_server_little(
         assert worker.status.is_healthy
 
     print(f"\nidle with {what}: {cost:.1f} commands a second")
-    assert cost < (16 if what == "a paused queue" else 8)
+    assert cost < (40 if what == "a paused queue" else 20)  # spinning makes hundreds

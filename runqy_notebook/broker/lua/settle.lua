@@ -2,7 +2,7 @@
 --
 -- Fenced: an outcome counts only with the token of its claim and a lease that was not taken away.
 -- Safe to ask again after a lost reply: the reply is remembered under the slot's key and given
--- again for the same nonce when `again` is 1.
+-- again for the same nonce; a request that arrives after later ones does nothing.
 --
 -- KEYS  1 the slot's last reply  2 waiting room (zset)  3 trimmed (hash)  4.. queue bases
 -- ARGV  1 task prefix  2 result prefix  3 nonce  4 again (0/1)  5 tasks wanted  6 lease seconds
@@ -16,12 +16,19 @@
 local at = now()
 local tasks, nonce = ARGV[1], ARGV[3]
 
-if ARGV[4] == '1' then
-  local saved = redis.pcall('GET', KEYS[1])
-  saved = type(saved) == 'string' and cjson.decode(saved)
-  if saved and saved.nonce == nonce then
-    return {saved.answers, rows(saved.taken, tasks), {}}
-  end
+-- turn(nonce): the number of a slot's exchange; each one's is higher than the last one's.
+local function turn(text)
+  return tonumber(string.match(text, ':(%d+)$'))
+end
+
+local saved = redis.pcall('GET', KEYS[1])
+local last, reply = string.match(type(saved) == 'string' and saved or '', '^([^\n]*)\n(.*)$')
+if last == nonce then
+  reply = cjson.decode(reply)
+  return {reply.answers, rows(reply.taken, tasks), {}}
+elseif last and turn(last) and turn(nonce) and turn(last) > turn(nonce) then
+  -- It was given up and repeated before it arrived: whoever sent it waits no more.
+  return {{}, {}, {}}
 end
 
 local keep = {
@@ -69,9 +76,10 @@ for i = 4, 3 + tonumber(ARGV[7]) do
   end
 end
 
-if #answers > 0 or #taken > 0 then
+if #answers > 0 or #taken > 0 or ARGV[4] == '1' then
   redis.call('DEL', KEYS[1]) -- a script whose first write is a SET is refused while memory is full
-  redis.call('SET', KEYS[1], cjson.encode({nonce = nonce, answers = answers, taken = taken}), 'EX', 600)
+  local told = cjson.encode({answers = answers, taken = taken})
+  redis.call('SET', KEYS[1], nonce .. '\n' .. told, 'EX', 600)
 end
 
 local passed_over = {}
