@@ -9,7 +9,7 @@ from runqy_notebook.worker.keeper import Chore, Keeper
 from runqy_notebook.worker.outage import Outage
 from runqy_notebook.worker.run import describe
 
-INTERVAL = 1.0  # seconds; a queue that somebody else just swept is passed over
+INTERVAL = 0.5  # seconds; a queue that somebody else just swept is passed over
 
 
 class Sweeper:

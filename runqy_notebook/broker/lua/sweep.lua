@@ -1,4 +1,4 @@
--- One housekeeping round over some queues, at most once a second each whoever asks.
+-- One housekeeping round over some queues, at most every 0.4 s each whoever asks.
 --
 --   due retries and scheduled tasks  become pending
 --   expired leases                   become suspects, and are taken away on a later look (a server
@@ -101,7 +101,7 @@ end
 for i = 6, #KEYS do
   local base = KEYS[i]
   local last = redis.call('ZSCORE', KEYS[1], base)
-  if (not last or at - tonumber(last) >= 0.9 or at < tonumber(last)) and not unsound(base) then
+  if (not last or at - tonumber(last) >= 0.4 or at < tonumber(last)) and not unsound(base) then
     redis.call('ZREM', KEYS[1], base)
     redis.call('ZADD', KEYS[1], at, base)
     bring_due(base, 'retry')
