@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo lab test check examples build clean
+.PHONY: help demo lab test chaos check examples build clean
 
 help:  ## what can be made
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -19,6 +19,10 @@ lab: $(VENV)/examples.done  ## open the executed quickstart in JupyterLab
 test: $(VENV)/dev.done  ## run every test, on real servers and kernels
 	@bash tests/install.sh
 	$(BIN)/python -m pytest tests $(PYTEST)
+
+chaos: $(VENV)/dev.done  ## the failure tests in full length (about 20 minutes), as one table
+	@bash tests/install.sh
+	RUNQY_CHAOS=full $(BIN)/python -m pytest tests/chaos $(PYTEST)
 
 check: $(VENV)/dev.done  ## style, types, and the direction of imports
 	$(BIN)/ruff check .

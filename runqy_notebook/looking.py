@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from runqy_notebook.broker.guard import explained
+from runqy_notebook.broker.boundary import explained
 from runqy_notebook.broker.inspect import Inspector
 from runqy_notebook.broker.killers import Killer, killers
 from runqy_notebook.broker.records import Standing, TaskRecord

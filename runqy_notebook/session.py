@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from runqy_notebook import adopt
+from runqy_notebook.broker.boundary import explained
 from runqy_notebook.broker.broker import Broker, Retention
-from runqy_notebook.broker.guard import explained
 from runqy_notebook.broker.server import open_server
 from runqy_notebook.config_file import WorkerFile, read_worker_file
 from runqy_notebook.errors import (

@@ -8,9 +8,14 @@ if [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then
   echo "Not root on Debian: tests whose tools are missing will be skipped."
   exit 0
 fi
-if ! command -v redis-server >/dev/null; then
+if ! command -v redis-server >/dev/null || ! dpkg --status faketime >/dev/null 2>&1; then
   apt-get update -qq
+fi
+if ! command -v redis-server >/dev/null; then
   # RUNLEVEL=1: the package's own service on port 6379 must not start.
   RUNLEVEL=1 DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends redis-server >/dev/null
+fi
+if ! dpkg --status faketime >/dev/null 2>&1; then
+  DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends faketime >/dev/null
 fi
 bash interop/install.sh

@@ -9,7 +9,7 @@ from typing import Any
 import redis
 
 from runqy_notebook.broker import scripts
-from runqy_notebook.broker.guard import explained
+from runqy_notebook.broker.boundary import explained
 from runqy_notebook.broker.impatient import impatient_client
 from runqy_notebook.errors import RunqyError, TaskConflictError
 from runqy_notebook.wire.documented import Task, read_task

@@ -15,13 +15,13 @@ from typing import Final
 import redis
 
 from runqy_notebook.broker import checkup, diagnosis
+from runqy_notebook.broker.boundary import explained
 from runqy_notebook.broker.checkup import Staff
 from runqy_notebook.broker.diagnosis import Sight, Verdict
 from runqy_notebook.broker.doubts import Doubts
 from runqy_notebook.broker.findings import Finding as Finding
 from runqy_notebook.broker.findings import Kind as Kind
 from runqy_notebook.broker.findings import counted
-from runqy_notebook.broker.guard import explained
 from runqy_notebook.broker.records import WorkerRecord
 from runqy_notebook.broker.rounds import Rounds
 from runqy_notebook.broker.scripts import Script

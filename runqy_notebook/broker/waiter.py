@@ -17,7 +17,7 @@ from typing import Any
 
 import redis
 
-from runqy_notebook.broker.guard import explained
+from runqy_notebook.broker.boundary import explained
 from runqy_notebook.broker.impatient import is_in_process
 from runqy_notebook.errors import ConnectionFailedError
 from runqy_notebook.wire.layout import DOCUMENTED, Layout

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from runqy_notebook.broker.boundary import explained
 from runqy_notebook.broker.broker import Broker
 from runqy_notebook.broker.discovery import Discovery
-from runqy_notebook.broker.guard import explained
 from runqy_notebook.broker.heartbeat import INTERVAL, Heartbeat
 from runqy_notebook.errors import ConnectionFailedError, one_line
 from runqy_notebook.wire.outcomes import Retried
