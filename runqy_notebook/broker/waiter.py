@@ -157,7 +157,9 @@ class Waiter:
         watch.asked_at = None
         try:
             return watch.connection.read_response() is not None
-        except redis.ResponseError:
+        except redis.ResponseError as error:
+            if "UNBLOCKED" in str(error):  # the server became a replica, and hangs up next
+                self._watches.pop(queue).connection.disconnect()
             self._refused[queue] = time.monotonic() + REFUSED_FOR
             return False
 

