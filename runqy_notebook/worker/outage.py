@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 from runqy_notebook.errors import ConnectionFailedError
 
-SPACING = 0.3
+SPACING = 0.4
 """Seconds between attempts while Redis is away, over all slots of the worker together."""
 
 _SILENT_FOR = 0.2  # seconds; a connection that is replaced within them is nobody's concern
