@@ -13,6 +13,7 @@ import redis
 
 from runqy_notebook.broker import guardian, scripts
 from runqy_notebook.broker.broker import Retention
+from runqy_notebook.broker.impatient import is_in_process
 from runqy_notebook.broker.ledger import Ledger
 from runqy_notebook.wire.layout import DOCUMENTED, Layout
 
@@ -31,7 +32,7 @@ class Guarding:
         retention: Retention,
         layout: Layout = DOCUMENTED,
     ) -> None:
-        self.is_possible = sys.platform != "win32" and type(client) is redis.Redis
+        self.is_possible = sys.platform != "win32" and not is_in_process(client)
         self.ledger = Ledger()
         self._client = client
         self._lease = lease

@@ -29,7 +29,6 @@ class Server:
     where: str
     # None for the fallback inside this process; holds the password, so it is never shown.
     url: str | None = field(repr=False)
-    is_embedded: bool = False
 
 
 def open_server(settings: Settings) -> Server:
@@ -60,7 +59,7 @@ def _embedded(settings: Settings, note: str = "") -> Server:
         if embedded.find_binary() is not None:
             raise
         title = f"in-process fakeredis: this kernel only, not saved{note}"
-        return Server(embedded.fake_client(), title, "in-process fakeredis", None, True)
+        return Server(embedded.fake_client(), title, "in-process fakeredis", None)
     title = f"embedded {found.family} {found.version}{note}"
     where = Masked("the embedded server", [unquote(urlsplit(found.url).password or "")])
-    return Server(open_client(found.url), title, where, found.url, True)
+    return Server(open_client(found.url), title, where, found.url)
