@@ -1,0 +1,70 @@
+"""News of tasks inside this process: from its worker, its sessions and the channels of others, to
+cards, streams and whoever else listens.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+from runqy_notebook.wire import queues
+from runqy_notebook.wire.events import Event
+
+Listener = Callable[[Event], None]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Subscription:
+    """One listener and what it wants to hear: the tasks in `ids`, or else the queues that `names`
+    select; neither means everything.
+    """
+
+    listener: Listener
+    names: frozenset[str]
+    ids: frozenset[str]
+
+    def wants(self, event: Event) -> bool:
+        if self.ids:
+            return event.task_id in self.ids
+        return not self.names or any(queues.selects(name, event.queue) for name in self.names)
+
+
+class Events:
+    """Hands events to listeners, at once and on the thread that brings them.
+
+    A listener is to be quick (put it into a list, set a flag) and may be called by several threads
+    at a time; one that raises is told to `on_fault` and hears the next event all the same.
+    """
+
+    def __init__(self, on_fault: Callable[[BaseException], None] = lambda error: None) -> None:
+        self._on_fault = on_fault
+        self._all: tuple[Subscription, ...] = ()  # replaced, never changed: read without a lock
+        self._lock = threading.Lock()
+
+    def subscribe(
+        self, listener: Listener, *, names: Iterable[str] = (), ids: Iterable[str] = ()
+    ) -> Subscription:
+        """From now on `listener` hears of these tasks, or of these queues and their sub-queues."""
+        made = Subscription(listener, frozenset(map(queues.checked, names)), frozenset(ids))
+        with self._lock:
+            self._all = (*self._all, made)
+        return made
+
+    def unsubscribe(self, subscription: Subscription) -> None:
+        """Never calls that listener again, save for a call under way."""
+        with self._lock:
+            self._all = tuple(each for each in self._all if each is not subscription)
+
+    @property
+    def subscriptions(self) -> tuple[Subscription, ...]:
+        return self._all
+
+    def publish(self, event: Event) -> None:
+        """Tells everybody who wants to hear it."""
+        for each in self._all:
+            if each.wants(event):
+                try:
+                    each.listener(event)
+                except Exception as error:  # noqa: BLE001 - the others must hear it all the same
+                    self._on_fault(error)
