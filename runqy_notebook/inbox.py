@@ -7,26 +7,30 @@ while, the newest 1,000, values only while they are small.
 
 from __future__ import annotations
 
-import sys
 import threading
 import weakref
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Protocol, TypeVar, cast
 
+from runqy_notebook.broker.records import Standing
+from runqy_notebook.wire.events import LARGEST_RESULT
 from runqy_notebook.wire.outcomes import Archived, Completed, Outcome
-from runqy_notebook.wire.payload import encode_value
+from runqy_notebook.wire.payload import encode_small
 
 MOST_KEPT = 1_000
-LARGEST_KEPT = 64 * 2**10  # bytes of JSON
 
 
 class Waiting(Protocol):
     """Somebody who holds a task's handle."""
 
     id: str
+    queue: str
 
+    @property
+    def is_done(self) -> bool: ...
+    def observe(self, standing: Standing) -> None: ...
     def report(self, outcome: Outcome) -> None: ...
 
 
@@ -91,6 +95,20 @@ class Inbox:
         for handle in handles:
             handle.report(outcome)
 
+    def observe(self, standing: Standing) -> None:
+        """Takes what was heard of a task that a worker elsewhere finished."""
+        with self._lock:
+            handles = self._handles(standing.id)
+        for handle in handles:
+            handle.observe(standing)
+
+    def waits_in(self, queue: str) -> bool:
+        """Whether somebody holds the handle of an unfinished task of this queue."""
+        with self._lock:
+            all_refs = [ref for refs in self._waiting.values() for ref in refs]
+        handles = (ref() for ref in all_refs)
+        return any(h is not None and h.queue == queue and not h.is_done for h in handles)
+
     def _handles(self, task_id: str) -> list[Waiting]:
         refs = self._waiting.get(task_id, ())
         return [handle for ref in refs if (handle := ref()) is not None]
@@ -112,24 +130,8 @@ class Inbox:
         self._kept.pop(outcome.task.id, None)
         if isinstance(outcome, Archived):
             outcome = replace(outcome, cause=None)  # its traceback holds all the handler had
-        elif not _is_small(outcome.value):
+        elif not (outcome.told or encode_small(outcome.value, LARGEST_RESULT)):
             return
         self._kept[outcome.task.id] = outcome
         while len(self._kept) > MOST_KEPT:
             self._kept.popitem(last=False)
-
-
-def _is_small(value: object) -> bool:
-    """Whether the value is at most LARGEST_KEPT as JSON; what is clearly larger is not encoded."""
-    left, inside = 4 * LARGEST_KEPT, [value]  # the same takes more in memory
-    try:
-        while inside and left > 0:
-            each = inside.pop()
-            left -= sys.getsizeof(each)
-            if isinstance(each, Mapping):
-                inside += each.values()
-            elif isinstance(each, (list, tuple, set, frozenset)):
-                inside += each
-        return left > 0 and len(encode_value(value)) <= LARGEST_KEPT
-    except Exception:  # noqa: BLE001 - a handler's value may run any code, or be no JSON
-        return False

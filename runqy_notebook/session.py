@@ -12,7 +12,7 @@ from typing import Any
 
 from runqy_notebook import adopt
 from runqy_notebook.broker.boundary import explained
-from runqy_notebook.broker.broker import Broker, Retention
+from runqy_notebook.broker.broker import Retention
 from runqy_notebook.broker.server import open_server
 from runqy_notebook.config_file import WorkerFile, read_worker_file
 from runqy_notebook.errors import (
@@ -24,20 +24,21 @@ from runqy_notebook.errors import (
     tell,
 )
 from runqy_notebook.handles import Source, TaskGroup, TaskHandle
-from runqy_notebook.inbox import Inbox
-from runqy_notebook.looking import Looking
+from runqy_notebook.listening import Listening
 from runqy_notebook.naming import Names
 from runqy_notebook.options import TaskOptions
 from runqy_notebook.settings import Settings, converted, resolve
 from runqy_notebook.tasks import REGISTRY
+from runqy_notebook.wire.events import Event, Kind
 from runqy_notebook.wire.payload import encode_payload, size_warning
+from runqy_notebook.wire.states import State
 from runqy_notebook.worker.sweeper import Sweeper
 from runqy_notebook.worker.worker import Stopped, Worker
 
 BATCH = 500  # tasks written by one script call
 
 
-class Session(Looking):
+class Session(Listening):
     """One connection to a Redis, the tasks put there, and at most one worker in this process.
 
     `url` and `settings` (see `runqy_notebook.settings.Settings`) go before `%config`, environment
@@ -55,10 +56,9 @@ class Session(Looking):
     ) -> None:
         self._arguments = {"url": url, **settings}
         self.settings: Settings = resolve(self._arguments, config)
-        super().__init__(open_server(self.settings))
-        self._on_notice = on_notice or (lambda text: None)
-        self._inbox = Inbox()
-        self._broker = Broker(self.server.client, self.server.where, _retention(self.settings))
+        super().__init__(
+            open_server(self.settings), _retention(self.settings), on_notice or (lambda text: None)
+        )
         self._sweeper = Sweeper(self._broker, self.settings.lease, self._on_notice)
         self._names = Names(self.settings.separator, self.known_queues)
         self.source = Source(self.standings, self.why_waiting)
@@ -128,6 +128,7 @@ class Session(Looking):
         if record.state.is_finished:
             return self._inbox.adopt(task_id, lambda: made)  # type: ignore[return-value]
         self._inbox.expect(made)  # whatever is known of the id is of an earlier run
+        self._subscriber.hear_queue(record.queue)
         return made
 
     def wait_for_result(self, task_id: str, timeout: float = 30.0) -> Any:
@@ -189,6 +190,7 @@ class Session(Looking):
         """Stops the worker and ends the connections; tasks stay where they are."""
         self._stop_worker(None)
         self._sweeper.stop()
+        self._subscriber.stop()
         self.server.client.close()
 
     # --- inside ---------------------------------------------------------------------------------
@@ -199,8 +201,9 @@ class Session(Looking):
         handles = [TaskHandle(task_id, queue, self.source) for task_id, _ in entries]
         for handle in handles:
             self._inbox.expect(handle)  # before it is written: it may be done before we return
+        self._subscriber.hear_queue(queue)  # before that too
         handler = REGISTRY.handler_for(queue, options.type)
-        existed = self._broker.enqueue(
+        enqueued = self._broker.enqueue(
             queue,
             entries,
             options.fields(handler, self.settings),
@@ -209,6 +212,13 @@ class Session(Looking):
         )
         if options.is_for_later:
             self._sweeper.look_after(queue)
+        existed = enqueued.existed
+        if self.events.subscriptions:
+            state = State.SCHEDULED if options.is_for_later else State.PENDING
+            for handle in (h for i, h in enumerate(handles) if i not in existed):
+                self.events.publish(
+                    Event(Kind.ENQUEUED, handle.id, queue, enqueued.at, self.id, state)
+                )
         return [
             self._inbox.same(handle) if i in existed else handle for i, handle in enumerate(handles)
         ]
@@ -239,6 +249,7 @@ class Session(Looking):
             priorities=priorities,
             on_outcome=self._inbox.deliver,
             on_notice=self._on_notice,
+            events=self.events,
         )
 
 

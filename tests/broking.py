@@ -37,7 +37,8 @@ def push(client: redis_py.Redis, task_id: str | bytes, queue: str = QUEUE, **fie
 
 
 def enqueue(broker: Broker, *ids: str, queue: str = QUEUE, **options: Any) -> set[int]:
-    return broker.enqueue(queue, [(task_id, b"{}") for task_id in ids], {"type": "task"}, **options)
+    entries = [(task_id, b"{}") for task_id in ids]
+    return broker.enqueue(queue, entries, {"type": "task"}, **options).existed
 
 
 def exchange(

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import redis
 
 from runqy_notebook.broker import scripts
 from runqy_notebook.broker.boundary import explained
+from runqy_notebook.broker.channels import Channels
 from runqy_notebook.broker.impatient import impatient_client
 from runqy_notebook.errors import RunqyError, TaskConflictError
 from runqy_notebook.wire.documented import Task, read_task
@@ -75,6 +76,17 @@ class Settled:
     answers: list[str]
     tasks: list[Task]
     unsound: list[WrongTypeError]
+    at: float = field(default=0.0, compare=False)  # by the server's clock, unix seconds
+
+
+@dataclass(frozen=True, slots=True)
+class Enqueued:
+    """When tasks were enqueued (unix seconds by the server's clock), and the positions of those
+    that existed already.
+    """
+
+    at: float
+    existed: set[int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,11 +105,19 @@ class Broker:
     """
 
     def __init__(
-        self, client: redis.Redis, where: str, retention: Retention, layout: Layout = DOCUMENTED
+        self,
+        client: redis.Redis,
+        where: str,
+        retention: Retention,
+        layout: Layout = DOCUMENTED,
+        *,
+        name: str = "",
     ) -> None:
         self.client = client
         self.where = where  # for error messages
         self.layout = layout
+        self.name = name  # who others hear has enqueued
+        self.channels = Channels(client, layout)
         self._retention = retention
         self._origin: Broker | None = None
 
@@ -115,7 +135,8 @@ class Broker:
         it.
         """
         client = impatient_client(self.client, patience)
-        twin = Broker(client, self.where, self._retention, self.layout)
+        twin = Broker(client, self.where, self._retention, self.layout, name=self.name)
+        twin.channels = self.channels
         twin._origin = self
         return twin
 
@@ -133,12 +154,11 @@ class Broker:
         *,
         unique_age: float | None = None,
         due: str = "0",
-    ) -> set[int]:
+    ) -> Enqueued:
         """Writes tasks of one queue, `entries` being (id, payload JSON); all or none of them.
 
         `unique_age`: keep an existing task of that id while it is unfinished or younger than so
-        many seconds. `due`: unix seconds, or "+seconds". Gives the positions of the tasks that
-        existed already. Raises TaskConflictError, WrongTypeError.
+        many seconds. `due`: unix seconds, or "+seconds". Raises TaskConflictError, WrongTypeError.
         """
         shared = {**fields, "queue": queue}
         answer = self._call(
@@ -151,6 +171,7 @@ class Broker:
                 "0" if unique_age is None else "1",
                 unique_age or 0,
                 due,
+                self.channels.news(self.name),
                 len(shared),
                 *(text for pair in shared.items() for text in pair),
                 *(part for task_id, payload in entries for part in (to_bytes(task_id), payload)),
@@ -161,13 +182,13 @@ class Broker:
             raise TaskConflictError(to_text(rest[0]), to_text(rest[1]))
         if word == b"WRONGTYPE":
             raise WrongTypeError(*map(to_text, rest))
-        return set(map(int, rest))
+        return Enqueued(float(rest[0]), set(map(int, rest[1:])))
 
     def settle(self, exchange: Exchange, *, lease: float, again: bool = False) -> Settled:
         """Writes down outcomes and claims what comes next, in one round trip."""
         queues = list(dict.fromkeys([*exchange.queues, *(o.task.queue for o in exchange.outcomes)]))
         number = {queue: n for n, queue in enumerate(queues, 1)}
-        answers, rows, unsound = self._call(
+        answers, rows, unsound, at = self._call(
             scripts.SETTLE,
             [
                 f"{self.layout.ours}reply:{exchange.slot}",
@@ -184,6 +205,7 @@ class Broker:
                 lease,
                 len(set(exchange.queues)),
                 *_kept(self.retention),
+                self.channels.news(exchange.slot.partition("/")[0]),
                 *(
                     part
                     for o in exchange.outcomes
@@ -195,6 +217,7 @@ class Broker:
             [word.decode() for word in answers],
             [self._task(*row) for row in rows],
             [WrongTypeError(*map(to_text, row)) for row in unsound],
+            float(at),
         )
 
     def renew(self, tasks: Sequence[Task], *, lease: float) -> list[str]:
@@ -231,6 +254,7 @@ class Broker:
                     *_kept(self.retention)[2:],
                     self.retention.crash_limit,
                     second_look,
+                    self.channels.news(""),
                 ],
             )
             for kind, task_id, base in found:
@@ -261,17 +285,18 @@ def _kept(retention: Retention) -> tuple[float, int, float, int]:
 
 
 def _row(number: int, outcome: Outcome, crash_limit: int) -> tuple[object, ...]:
-    """The seven arguments by which the settle script knows an outcome."""
+    """The eight arguments by which the settle script knows an outcome."""
     task = outcome.task
     head = (number, to_bytes(task.id), task.token)
     match outcome:
-        case Completed(result=result, result_ttl=ttl):
-            return (*head, "complete", result, min(ttl, _LONGEST), 0)
+        case Completed(result=result, result_ttl=ttl, told=told):
+            told = b"=" if result and told == result else told
+            return (*head, "complete", result, min(ttl, _LONGEST), 0, told)
         case Retried(error=error, delay=delay):
-            return (*head, "retry", to_bytes(error), task.retry + 1, delay)
+            return (*head, "retry", to_bytes(error), task.retry + 1, delay, b"")
         case Archived(error=error):
-            return (*head, "archive", to_bytes(error), 0, 0)
+            return (*head, "archive", to_bytes(error), 0, 0, b"")
         case Crashed(error=error):
-            return (*head, "crash", to_bytes(error), crash_limit, 0)
+            return (*head, "crash", to_bytes(error), crash_limit, 0, b"")
         case Released():
-            return (*head, "release", b"", 0, 0)
+            return (*head, "release", b"", 0, 0, b"")

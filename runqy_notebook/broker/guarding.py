@@ -31,6 +31,7 @@ class Guarding:
         lease: float,
         retention: Retention,
         layout: Layout = DOCUMENTED,
+        news: bytes = b"",
     ) -> None:
         self.is_possible = sys.platform != "win32" and not is_in_process(client)
         self.ledger = Ledger()
@@ -38,6 +39,7 @@ class Guarding:
         self._lease = lease
         self._retention = retention
         self._layout = layout
+        self._news = news
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -88,6 +90,7 @@ class Guarding:
                 retention.archived_ttl,
                 retention.archived_cap,
                 retention.crash_limit,
+                self._news.decode(),
             ],
         }
 

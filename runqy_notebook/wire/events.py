@@ -161,7 +161,7 @@ def _optional(fields: Mapping[str, Any]) -> dict[str, Any]:
     if "lines" in fields:
         found["lines"] = tuple(_text(line) for line in fields["lines"])
     if "data" in fields:
-        found["data"] = {_text(kind): _text(value) for kind, value in fields["data"].items()}
+        found["data"] = {_text(kind): _text(value) for kind, value in dict(fields["data"]).items()}
     if "result" in fields:
         found["result"] = json.dumps(fields["result"]).encode()
     return found

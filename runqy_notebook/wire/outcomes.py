@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from runqy_notebook.wire.documented import Task
@@ -10,12 +10,15 @@ from runqy_notebook.wire.documented import Task
 
 @dataclass(frozen=True, slots=True)
 class Completed:
-    """The handler returned `value`; `result` is its JSON where it is to be stored."""
+    """The handler returned `value`; `result` is its JSON where it is to be stored, `told` where it
+    is small enough to go to those who listen.
+    """
 
     task: Task
     value: object
     result: bytes = b""
     result_ttl: float = 0.0  # seconds
+    told: bytes = field(default=b"", compare=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,8 +15,9 @@ from runqy_notebook.settings import Settings
 from runqy_notebook.tasks import Fail, Handler, Registry, Retry
 from runqy_notebook.wire.backoff import retry_delay
 from runqy_notebook.wire.documented import Task
+from runqy_notebook.wire.events import LARGEST_RESULT
 from runqy_notebook.wire.outcomes import Archived, Completed, Crashed, Outcome, Retried
-from runqy_notebook.wire.payload import decode_payload, encode_value
+from runqy_notebook.wire.payload import decode_payload, encode_small, encode_value
 from runqy_notebook.worker import apart
 from runqy_notebook.worker.contexts import Contexts, SlotLoop
 
@@ -100,7 +101,7 @@ class Runner:
     def completed(self, task: Task, handler: Handler, value: object) -> Completed:
         """The outcome of a handler that returned; its result as JSON where it is to be stored."""
         if not self._stores(task, handler):
-            return Completed(task, value)
+            return Completed(task, value, told=encode_small(value, LARGEST_RESULT))
         try:
             result = encode_value(value)
         except Exception as error:  # noqa: BLE001 - a value may run any code
@@ -108,7 +109,9 @@ class Runner:
             name = one_line(task.id, 80)
             self.notice(f"Task {name} is done, but its result was not stored: {told}")
             return Completed(task, value)
-        return Completed(task, value, result, task.result_ttl or self.settings.result_ttl)
+        ttl = task.result_ttl or self.settings.result_ttl
+        news = result if len(result) <= LARGEST_RESULT else b""
+        return Completed(task, value, result, ttl, news)
 
     def failed(self, task: Task, error: BaseException) -> Outcome:
         """Another attempt where the task has one left and the handler did not give up."""

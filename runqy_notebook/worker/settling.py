@@ -8,7 +8,10 @@ from collections.abc import Callable, Sequence
 
 from runqy_notebook.broker.broker import Broker, Exchange, Settled
 from runqy_notebook.errors import ConnectionFailedError, one_line
+from runqy_notebook.events import Events
+from runqy_notebook.wire.events import Event, Kind, of_outcome
 from runqy_notebook.wire.outcomes import Completed, Outcome, Released
+from runqy_notebook.wire.states import State
 from runqy_notebook.worker.outage import Outage
 from runqy_notebook.worker.run import describe
 
@@ -30,6 +33,7 @@ class Settler:
         outage: Outage,
         *,
         on_outcome: Callable[[Outcome], None],
+        events: Events,
         notice: Callable[[str], None],
     ) -> None:
         self.completed = 0
@@ -39,6 +43,7 @@ class Settler:
         self._lease = lease
         self._outage = outage
         self._on_outcome = on_outcome
+        self._events = events
         self._notice = notice
         self._nonces = itertools.count(1)
         self._lock = threading.Lock()
@@ -67,6 +72,7 @@ class Settler:
                 continue
             self._outage.succeeded()
             self._report(outcomes, settled)
+            self._tell_started(settled)
             return settled
 
     def settle_once(self, slot: str, outcome: Outcome, broker: Broker | None = None) -> str:
@@ -98,6 +104,7 @@ class Settler:
             if answer == "OK":
                 self._count(outcome)
                 self._hand_on(outcome)
+                self._tell(outcome, settled.at)
             elif not isinstance(outcome, Released):
                 self._notice(f"Task {one_line(outcome.task.id, 80)} {_WHY_DROPPED[answer]}")
 
@@ -107,6 +114,25 @@ class Settler:
         except Exception as error:  # noqa: BLE001 - the next task is claimed by now and must run
             name = one_line(outcome.task.id, 80)
             self._notice(f"Whoever waits for task {name} could not be told: {describe(error)}")
+
+    def _tell(self, outcome: Outcome, at: float) -> None:
+        if self._events.subscriptions:
+            self._events.publish(of_outcome(outcome, at, self._worker_id))
+
+    def _tell_started(self, settled: Settled) -> None:
+        if self._events.subscriptions:
+            for task in settled.tasks:
+                started = Event(
+                    Kind.STARTED,
+                    task.id,
+                    task.queue,
+                    settled.at,
+                    self._worker_id,
+                    State.ACTIVE,
+                    task.retry + 1,
+                    task.max_retry + 1,
+                )
+                self._events.publish(started)
 
     def _count(self, outcome: Outcome) -> None:
         with self._lock:

@@ -16,6 +16,7 @@ from runqy_notebook.broker.guarding import Guarding
 from runqy_notebook.broker.ledger import Entry
 from runqy_notebook.broker.waiter import Waiter
 from runqy_notebook.errors import ConnectionFailedError, LoadError
+from runqy_notebook.events import Events
 from runqy_notebook.settings import Settings
 from runqy_notebook.tasks import REGISTRY, Registry
 from runqy_notebook.wire.outcomes import Outcome, Released
@@ -51,6 +52,7 @@ class Worker:
         priorities: Mapping[str, int] | None = None,
         on_outcome: Callable[[Outcome], None] = lambda outcome: None,
         on_notice: Callable[[str], None] = lambda text: None,
+        events: Events | None = None,
     ) -> None:
         host = socket.gethostname().replace("/", "-").replace("|", "-")
         self.id = f"{host}:{os.getpid()}:{secrets.token_hex(3)}"
@@ -71,10 +73,15 @@ class Worker:
             settings.lease,
             self._outage,
             on_outcome=on_outcome,
+            events=events or Events(),
             notice=self.notice,
         )
         self._guarding = Guarding(
-            self._broker.client, settings.lease, self._broker.retention, self._broker.layout
+            self._broker.client,
+            settings.lease,
+            self._broker.retention,
+            self._broker.layout,
+            self._broker.channels.news(""),
         )
         waiter = Waiter(self._broker.client, broker.where, broker.layout)
         self._idle = Idle(waiter, self.serving, self._outage)

@@ -34,7 +34,7 @@ def test_a_sessions_worker_runs_another_sessions_task(make_session: Callable[...
     assert handle.result(timeout=10) == {"n": 1}
 
 
-def test_without_storage_another_session_learns_the_end_but_not_the_result(
+def test_without_storage_the_session_that_enqueued_hears_the_result_of_another_ones_worker(
     make_session: Callable[..., Session],
 ) -> None:
     task(queue="q")(echo)
@@ -42,6 +42,19 @@ def test_without_storage_another_session_learns_the_end_but_not_the_result(
     consumer.start_worker("q")
 
     handle = producer.enqueue("q", {"n": 1})
+
+    assert handle.result(timeout=10) == {"n": 1}
+
+
+def test_without_storage_who_comes_later_learns_the_end_but_not_the_result(
+    make_session: Callable[..., Session],
+) -> None:
+    task(queue="q")(echo)
+    producer, consumer = make_session(), make_session()
+    consumer.start_worker("q")
+    done = producer.enqueue("q", {"n": 1}).wait(timeout=10)
+
+    handle = make_session().task(done.id)
 
     with pytest.raises(runqy_notebook.RunqyError, match="neither stored nor kept"):
         handle.result(timeout=10)

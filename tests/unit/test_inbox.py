@@ -8,8 +8,9 @@ import threading
 import numpy as np
 import pytest
 
-from runqy_notebook.inbox import LARGEST_KEPT, MOST_KEPT, Inbox
+from runqy_notebook.inbox import MOST_KEPT, Inbox
 from runqy_notebook.wire.documented import Task
+from runqy_notebook.wire.events import LARGEST_RESULT
 from runqy_notebook.wire.outcomes import Archived, Completed, Outcome, Released, Retried
 
 
@@ -127,7 +128,15 @@ CIRCLE.append(CIRCLE)
 
 @pytest.mark.parametrize(
     "value",
-    ["x" * LARGEST_KEPT, [[0] * 100_000], np.zeros(100_000), object(), b"bytes", Hostile(), CIRCLE],
+    [
+        "x" * LARGEST_RESULT,
+        [[0] * 100_000],
+        np.zeros(100_000),
+        object(),
+        b"bytes",
+        Hostile(),
+        CIRCLE,
+    ],
     ids=["text", "list", "array", "object", "bytes", "hostile", "circle"],
 )
 def test_large_values_and_such_that_are_no_json_are_not_kept(value: object) -> None:

@@ -8,11 +8,11 @@
 --
 -- KEYS  1 queue base  2 known queues (set)
 -- ARGV  1 task prefix  2 result prefix  3 queue name  4 unique (0/1)  5 unique age in seconds
---       6 due: 0 now, else unix seconds, or +seconds from now  7 number of shared fields n
---       8.. n field/value pairs, then id/payload pairs
--- Gives {'WRONGTYPE', key, type, wanted}, {'CONFLICT', id, state}, or {'OK', position of each task
---       that existed already...}.
--- uses now unsound
+--       6 due: 0 now, else unix seconds, or +seconds from now  7 news, as in lib/tell.lua
+--       8 number of shared fields n  9.. n field/value pairs, then id/payload pairs
+-- Gives {'WRONGTYPE', key, type, wanted}, {'CONFLICT', id, state}, or {'OK', the time, position of
+--       each task that existed already...}.
+-- uses now unsound tell
 
 local at = now()
 local base, tasks = KEYS[1], ARGV[1]
@@ -33,8 +33,8 @@ local function standing(id)
   return not finished and (held[1] or 'pending') or nil, finished and young
 end
 
-local first = 8 + 2 * tonumber(ARGV[7])
-local same, fresh, in_this_call = {'OK'}, {}, {}
+local first = 9 + 2 * tonumber(ARGV[8])
+local same, fresh, in_this_call = {'OK', stamp(at)}, {}, {}
 for i = first, #ARGV, 2 do
   local id = ARGV[i]
   local kind = redis.call('TYPE', tasks .. id).ok
@@ -57,6 +57,8 @@ for i = first, #ARGV, 2 do
 end
 
 if #fresh > 0 then redis.call('SADD', KEYS[2], ARGV[3]) end
+local tell = teller(ARGV[7], at)
+local more = state == 'scheduled' and {due_at = due} or nil
 for _, task in ipairs(fresh) do
   local id, key = task[1], tasks .. task[1]
   if redis.call('DEL', key) == 1 then
@@ -66,11 +68,12 @@ for _, task in ipairs(fresh) do
     redis.call('DEL', ARGV[2] .. id)
   end
   redis.call('HSET', key, 'payload', task[2], 'state', state, 'enqueued_at', stamp(at),
-    unpack(ARGV, 8, first - 1))
+    unpack(ARGV, 9, first - 1))
   if state == 'pending' then
     redis.call('LPUSH', base .. 'pending', id)
   else
     redis.call('ZADD', base .. 'scheduled', due, id)
   end
+  tell(base, id, 'enqueued', state, more)
 end
 return same

@@ -1,18 +1,21 @@
 -- Takes the tasks from a worker that died, at once: what its guardian asks for.
 --
 -- KEYS  1 trimmed (hash)  2 killers (zset base|id -> time)  3.. queue bases
--- ARGV  1 task prefix  2 archived ttl  3 archived cap  4 crash limit
---       5.. four for each task: base number, id, token, started (0/1)
+-- ARGV  1 task prefix  2 archived ttl  3 archived cap  4 crash limit  5 news, as in lib/tell.lua
+--       6.. four for each task: base number, id, token, started (0/1)
 -- Gives for each task 'redelivered', 'crashed', or 'LOST' where the token is not the task's any more.
--- uses now count unsound bury lose
+-- uses now count unsound tell bury lose
 
 local at = now()
 local call = {
   tasks = ARGV[1], killers = KEYS[2], limit = tonumber(ARGV[4]), at = at,
-  archive = {ttl = tonumber(ARGV[2]), cap = tonumber(ARGV[3]), tasks = ARGV[1], trimmed = KEYS[1]},
+  archive = {
+    ttl = tonumber(ARGV[2]), cap = tonumber(ARGV[3]), tasks = ARGV[1], trimmed = KEYS[1],
+    tell = teller(ARGV[5], at),
+  },
 }
 local answers = {}
-for i = 5, #ARGV, 4 do
+for i = 6, #ARGV, 4 do
   local base, id = KEYS[2 + tonumber(ARGV[i])], ARGV[i + 1]
   local held = redis.pcall('HGET', ARGV[1] .. id, 'claim')
   if held == ARGV[i + 2] and not unsound(base) then

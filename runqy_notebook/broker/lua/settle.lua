@@ -7,11 +7,12 @@
 -- KEYS  1 the slot's last reply  2 waiting room (zset)  3 trimmed (hash)  4.. queue bases
 -- ARGV  1 task prefix  2 result prefix  3 nonce  4 again (0/1)  5 tasks wanted  6 lease seconds
 --       7 bases to claim from, the first n  8 completed ttl  9 completed cap  10 archived ttl
---       11 archived cap  12.. seven for each outcome:
---       base number, id, token, verb (complete/retry/archive/release/crash), text, number, delay
--- Gives {answers, rows, unsound}: answers OK/FENCED/GONE, or UNSOUND where a key of the queue has
+--       11 archived cap  12 news, as in lib/tell.lua  13.. eight for each outcome:
+--       base number, id, token, verb (complete/retry/archive/release/crash), text, number, delay,
+--       what is told (see lib/outcomes.lua)
+-- Gives {answers, rows, unsound, the time}: answers OK/FENCED/GONE, or UNSOUND where a key of the queue has
 --       the wrong type; rows as in lib/rows.lua; unsound as in lib/unsound.lua, of each such queue.
--- uses now count unsound bury lose claim outcomes rows
+-- uses now count unsound tell bury lose claim outcomes rows
 
 local at = now()
 local tasks, nonce = ARGV[1], ARGV[3]
@@ -25,16 +26,19 @@ local saved = redis.pcall('GET', KEYS[1])
 local last, reply = string.match(type(saved) == 'string' and saved or '', '^([^\n]*)\n(.*)$')
 if last == nonce then
   reply = cjson.decode(reply)
-  return {reply.answers, rows(reply.taken, tasks), {}}
+  return {reply.answers, rows(reply.taken, tasks), {}, stamp(at)}
 elseif last and turn(last) and turn(nonce) and turn(last) > turn(nonce) then
   -- It was given up and repeated before it arrived: whoever sent it waits no more.
-  return {{}, {}, {}}
+  return {{}, {}, {}, stamp(at)}
 end
 
+local tell = teller(ARGV[12], at)
 local keep = {
   completed_ttl = tonumber(ARGV[8]), completed_cap = tonumber(ARGV[9]),
   tasks = tasks, results = ARGV[2], trimmed = KEYS[3],
-  archive = {ttl = tonumber(ARGV[10]), cap = tonumber(ARGV[11]), tasks = tasks, trimmed = KEYS[3]},
+  archive = {
+    ttl = tonumber(ARGV[10]), cap = tonumber(ARGV[11]), tasks = tasks, trimmed = KEYS[3], tell = tell,
+  },
 }
 
 local function write_down(base, id, token, outcome)
@@ -54,10 +58,10 @@ local function write_down(base, id, token, outcome)
 end
 
 local answers = {}
-for i = 12, #ARGV, 7 do
+for i = 13, #ARGV, 8 do
   answers[#answers + 1] = write_down(KEYS[3 + tonumber(ARGV[i])], ARGV[i + 1], ARGV[i + 2], {
     verb = ARGV[i + 3], text = ARGV[i + 4],
-    number = tonumber(ARGV[i + 5]), delay = tonumber(ARGV[i + 6]),
+    number = tonumber(ARGV[i + 5]), delay = tonumber(ARGV[i + 6]), told = ARGV[i + 7],
   })
 end
 
@@ -86,4 +90,8 @@ local passed_over = {}
 for _, flaw in pairs(seen) do
   if flaw then passed_over[#passed_over + 1] = flaw end
 end
-return {answers, rows(taken, tasks), passed_over}
+local full = rows(taken, tasks)
+for _, row in ipairs(full) do
+  tell(row[1], row[2], 'started', 'active', attempt(row[4]))
+end
+return {answers, full, passed_over, stamp(at)}

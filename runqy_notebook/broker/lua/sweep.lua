@@ -14,13 +14,17 @@
 -- KEYS  1 last sweeps (zset queue base -> time)  2 waiting room (zset)  3 suspects (zset)
 --       4 trimmed (hash)  5 killers (zset base|id -> time)  6.. queue bases
 -- ARGV  1 task prefix  2 archived ttl  3 archived cap  4 crash limit  5 second look after seconds
+--       6 news, as in lib/tell.lua
 -- Gives {1 when there is more to do at once, {event, id, base}...} with event
 --       suspect/redelivered/crashed/orphan.
--- uses now count unsound bury lose claim
+-- uses now count unsound tell bury lose claim
 
 local at = now()
 local tasks = ARGV[1]
-local archive = {ttl = tonumber(ARGV[2]), cap = tonumber(ARGV[3]), tasks = tasks, trimmed = KEYS[4]}
+local tell = teller(ARGV[6], at)
+local archive = {
+  ttl = tonumber(ARGV[2]), cap = tonumber(ARGV[3]), tasks = tasks, trimmed = KEYS[4], tell = tell,
+}
 local call = {tasks = tasks, archive = archive, killers = KEYS[5], limit = tonumber(ARGV[4]), at = at}
 local events, more = {}, 0
 
@@ -38,6 +42,7 @@ local function bring_due(base, name)
     if redis.pcall('HGET', tasks .. id, 'state') == name then
       redis.call('HSET', tasks .. id, 'state', 'pending')
     end
+    tell(base, id, 'due', 'pending')
   end
 end
 

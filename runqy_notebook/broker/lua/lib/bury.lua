@@ -14,7 +14,7 @@ local function trim(base, state, cap, tasks, trimmed)
 end
 
 -- bury(base, id, key, reason, keep, at): archives a task that has left every list, with the reason.
--- `keep` is {ttl, cap, tasks, trimmed}. A hash is made where there is none, so that the reason can
+-- `keep` is {ttl, cap, tasks, trimmed, tell}. A hash is made where there is none, so that the reason can
 -- be read; a key of another type is left as it is.
 local function bury(base, id, key, reason, keep, at)
   redis.call('ZADD', base .. 'archived', at, id)
@@ -30,4 +30,5 @@ local function bury(base, id, key, reason, keep, at)
     end
   end
   trim(base, 'archived', keep.cap, keep.tasks, keep.trimmed)
+  keep.tell(base, id, 'archived', 'archived', {error = reason})
 end

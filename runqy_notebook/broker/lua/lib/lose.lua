@@ -32,5 +32,6 @@ local function lose(base, id, started, call)
     end
   end
   redis.call('RPUSH', base .. 'pending', id)
+  call.archive.tell(base, id, 'redelivered', 'pending')
   return 'redelivered'
 end

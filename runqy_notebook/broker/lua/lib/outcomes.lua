@@ -1,14 +1,17 @@
 -- What may become of a task that a worker holds. Each takes (base, id, key, outcome, keep, at);
--- `outcome` is {verb, text, number, delay}; `keep` is {completed_ttl, completed_cap, results,
+-- `outcome` is {verb, text, number, delay, told}; `keep` is {completed_ttl, completed_cap, results,
 -- tasks, trimmed, archive} with `archive` as `bury` wants it.
 local outcomes = {}
 
--- Done. text: the result to store as JSON, empty for none; number: its life in seconds.
+-- Done. text: the result to store as JSON, empty for none; number: its life in seconds; told: the
+-- result that listeners get, '=' for that same text, empty for none.
 function outcomes.complete(base, id, key, outcome, keep, at)
   if outcome.text ~= '' then
     redis.call('SET', keep.results .. id, outcome.text, 'PX', math.ceil(outcome.number * 1000))
   end
   count(base, 'processed', at)
+  local told = outcome.told == '=' and outcome.text or outcome.told
+  keep.archive.tell(base, id, 'completed', 'completed', nil, told ~= '' and told)
   if keep.completed_ttl <= 0 then
     redis.call('DEL', key)
     return
@@ -28,6 +31,8 @@ function outcomes.retry(base, id, key, outcome, keep, at)
   redis.call('HDEL', key, 'claim')
   count(base, 'processed', at)
   count(base, 'failed', at)
+  local more = {error = outcome.text, due_at = at + outcome.delay, attempt = outcome.number}
+  keep.archive.tell(base, id, 'retried', 'retry', more)
 end
 
 -- Failed for good. text: the error.
@@ -42,6 +47,7 @@ function outcomes.release(base, id, key, outcome, keep, at)
   redis.call('RPUSH', base .. 'pending', id)
   redis.call('HSET', key, 'state', 'pending')
   redis.call('HDEL', key, 'claim')
+  keep.archive.tell(base, id, 'released', 'pending')
 end
 
 -- The process that ran it apart died of it: as if it had been lost with its worker. number: the
