@@ -191,7 +191,7 @@ class Broker:
         answers, rows, unsound, at = self._call(
             scripts.SETTLE,
             [
-                f"{self.layout.ours}reply:{exchange.slot}",
+                self.layout.reply(exchange.slot),
                 self.layout.ours + "waiting",
                 self.layout.ours + "trimmed",
                 *(self.layout.queue(queue).base for queue in queues),

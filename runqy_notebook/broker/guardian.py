@@ -32,7 +32,8 @@ SLOTS = 64
 HEADER_SIZE = 4096
 RECORD_SIZE = 8192
 HEADER = struct.Struct("<d")  # monotonic time of the kernel's last renewal
-RECORD = struct.Struct("<IBxxxdHHH")  # sequence, state, monotonic end, lengths of base, id, token
+# sequence, state, slot (0: nobody's), monotonic end, lengths of base, id, token
+RECORD = struct.Struct("<IBxHdHHH")
 PAGE_SIZE = HEADER_SIZE + SLOTS * RECORD_SIZE
 
 FREE, CLAIMED, STARTED = range(3)
@@ -52,12 +53,18 @@ class Held(NamedTuple):
     token: bytes
 
 
+def slots_of(page: mmap.mmap) -> list[int]:
+    """The numbers of the slots there are."""
+    ats = range(HEADER_SIZE, PAGE_SIZE, RECORD_SIZE)
+    return [slot for at in ats if (slot := RECORD.unpack_from(page, at)[2])]
+
+
 def read_page(page: mmap.mmap) -> Iterator[Held]:
     """The tasks on the page; a record that is just being written is read again, then skipped."""
     for at in range(HEADER_SIZE, PAGE_SIZE, RECORD_SIZE):
         for _ in range(100):
             before = RECORD.unpack_from(page, at)
-            _, state, ends, *lengths = before
+            _, state, _, ends, *lengths = before
             start = at + RECORD.size
             parts = []
             for length in lengths:
@@ -200,10 +207,13 @@ class Guardian:
     def _hand_back(self) -> None:
         """Gives the tasks back, trying while Redis may yet come back."""
         held = list(read_page(self._page))
+        replies = [self._orders["replies"] + str(slot) for slot in slots_of(self._page)]
         ends = time.monotonic() + HAND_BACK_FOR
-        while held and time.monotonic() < ends:
+        while replies and time.monotonic() < ends:
             try:
-                self._run("lose", self._orders["lose_keys"], self._orders["lose_args"], held)
+                keys = [*self._orders["lose_keys"], *replies]
+                args = [*self._orders["lose_args"], len(replies)]
+                self._run("lose", keys, args, held)
                 return
             except (OSError, RuntimeError):
                 time.sleep(TICK)

@@ -32,6 +32,7 @@ class Guarding:
         retention: Retention,
         layout: Layout = DOCUMENTED,
         news: bytes = b"",
+        worker_id: str = "",
     ) -> None:
         self.is_possible = sys.platform != "win32" and not is_in_process(client)
         self.ledger = Ledger()
@@ -40,6 +41,7 @@ class Guarding:
         self._retention = retention
         self._layout = layout
         self._news = news
+        self._worker_id = worker_id
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -84,6 +86,7 @@ class Guarding:
             "lease": self._lease,
             "tasks": self._layout.tasks,
             "scripts": {"renew": scripts.RENEW.source, "lose": scripts.LOSE.source},
+            "replies": f"{self._layout.reply(self._worker_id)}/",
             "lose_keys": [self._layout.ours + "trimmed", self._layout.ours + "killers"],
             "lose_args": [
                 self._layout.tasks,

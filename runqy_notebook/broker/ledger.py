@@ -38,10 +38,14 @@ class Ledger:
         self._free = list(range(SLOTS))
         self._lock = threading.Lock()
 
-    def entry(self) -> Entry:
-        """A place for one slot; where all are taken, one that records nothing."""
+    def entry(self, slot: int) -> Entry:
+        """A place for the slot of this number, counted from 1; where all are taken, one that
+        records nothing.
+        """
         with self._lock:
-            return Entry(self, self._page, self._free.pop(0) if self._free else None)
+            entry = Entry(self, self._page, self._free.pop(0) if self._free else None, slot)
+        entry.free()
+        return entry
 
     def renewed(self) -> None:
         """Notes that the kernel itself just renewed its leases."""
@@ -64,6 +68,7 @@ class Entry:
     ledger: Ledger
     _page: mmap.mmap
     _number: int | None
+    _slot: int
     _sequence: int = field(default=0)
 
     def started(self, task: Task, ends: float, *, may_kill: bool = True) -> None:
@@ -92,6 +97,7 @@ class Entry:
     def give_back(self) -> None:
         """Another slot may have this record."""
         if self._number is not None:
+            self._slot = 0
             self.free()
             self.ledger.give_back(self._number)
             self._number = None
@@ -102,7 +108,7 @@ class Entry:
 
     def _mark(self, state: int) -> None:
         if self._number is not None and not self._page.closed:
-            _, _, ends, *lengths = RECORD.unpack_from(self._page, self._at)
+            _, _, _, ends, *lengths = RECORD.unpack_from(self._page, self._at)
             self._put(state, ends, tuple(lengths))
 
     def _put(
@@ -110,7 +116,7 @@ class Entry:
     ) -> None:
         """Writes the record's head. An odd sequence number tells readers to leave it alone."""
         self._sequence = (self._sequence // 2 + 1) * 2 % 2**32 + being_written
-        RECORD.pack_into(self._page, self._at, self._sequence, state, ends, *lengths)
+        RECORD.pack_into(self._page, self._at, self._sequence, state, self._slot, ends, *lengths)
 
 
 def _memory_file() -> int:

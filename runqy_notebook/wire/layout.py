@@ -73,6 +73,10 @@ class Layout:
     def ours(self) -> str:
         return self.root + "nb:"
 
+    def reply(self, slot: str) -> str:
+        """Where the last answer to a worker's slot is kept, to be given again."""
+        return f"{self.ours}reply:{slot}"
+
     @property
     def pending_pattern(self) -> str:
         """A SCAN pattern that finds the queues outsiders created."""

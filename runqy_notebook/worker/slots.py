@@ -12,6 +12,7 @@ from runqy_notebook.broker.broker import Settled
 from runqy_notebook.broker.ledger import Entry
 from runqy_notebook.wire.documented import Task
 from runqy_notebook.wire.outcomes import Outcome, Released
+from runqy_notebook.worker.batch import WINDOW, Batch, Pace
 from runqy_notebook.worker.contexts import SlotLoop
 from runqy_notebook.worker.run import Runner
 
@@ -23,11 +24,12 @@ class Work(Protocol):
 
     runner: Runner
 
-    def entry(self) -> Entry: ...
+    def entry(self, slot: int) -> Entry: ...
     def claimable(self, slot: Slot) -> tuple[str, ...]: ...
     def settle(
         self, slot: Slot, outcomes: tuple[Outcome, ...], queues: tuple[str, ...], want: int
     ) -> Settled | None: ...
+    def acknowledge(self, slot: Slot, outcomes: tuple[Outcome, ...]) -> None: ...
     def wait_for_work(self, slot: Slot, queues: Sequence[str]) -> None: ...
     def slot_ended(self, slot: Slot) -> None: ...
     def fault(self, error: BaseException) -> None: ...
@@ -55,7 +57,9 @@ class Slot:
         self.is_abandoned = False
         self.ended = threading.Event()
         self.loop = SlotLoop()
-        self.entry = work.entry()
+        self.entry = work.entry(number)
+        self.batch = Batch()
+        self._pace = Pace()
         self._leaving = threading.Event()
         self._work = work
         self._thread = threading.Thread(target=self._live, name=f"runqy-slot-{number}", daemon=True)
@@ -63,6 +67,12 @@ class Slot:
     @property
     def is_leaving(self) -> bool:
         return self._leaving.is_set()
+
+    @property
+    def busy_since(self) -> float | None:
+        """Since when the present task runs, by the monotonic clock."""
+        running = self.running
+        return running.since if running else None
 
     def start(self) -> None:
         self._thread.start()
@@ -100,15 +110,29 @@ class Slot:
         if not outcomes and not queues:
             self._work.wait_for_work(self, queues)
             return ()
-        settled = self._work.settle(self, outcomes, queues, want=1 if queues else 0)
+        settled = self._work.settle(self, outcomes, queues, want=self._pace.size if queues else 0)
         if not settled or not settled.tasks:
             self.entry.free()
         if settled is None:  # the worker has given up
             return ()
-        found = tuple(self._run(task) for task in settled.tasks)
-        if not found and not self.is_leaving:
+        if settled.tasks:
+            return self._run_all(settled.tasks)
+        if not self.is_leaving:
             self._work.wait_for_work(self, queues)
-        return found
+        return ()
+
+    def _run_all(self, tasks: Sequence[Task]) -> tuple[Outcome, ...]:
+        """Runs these tasks; gives the outcomes that are not written down yet."""
+        self.batch.load(tasks)
+        began = acknowledged = time.monotonic()
+        while not self.is_abandoned and (task := self.batch.next()) is not None:
+            self.batch.add(self._run(task))
+            now = time.monotonic()
+            if now - acknowledged >= WINDOW and self.batch.has_ahead:
+                self._work.acknowledge(self, self.batch.take_done())
+                acknowledged = time.monotonic()
+        self._pace.ran(len(tasks), time.monotonic() - began)
+        return self.batch.take_done()
 
     def _run(self, task: Task) -> Outcome:
         if self.is_leaving:  # claimed at the last moment

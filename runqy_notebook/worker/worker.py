@@ -20,6 +20,7 @@ from runqy_notebook.events import Events
 from runqy_notebook.settings import Settings
 from runqy_notebook.tasks import REGISTRY, Registry
 from runqy_notebook.wire.outcomes import Outcome, Released
+from runqy_notebook.worker.batch import Relief
 from runqy_notebook.worker.chores import Chores
 from runqy_notebook.worker.contexts import Contexts
 from runqy_notebook.worker.idle import Idle
@@ -82,11 +83,13 @@ class Worker:
             self._broker.retention,
             self._broker.layout,
             self._broker.channels.news(""),
+            self.id,
         )
         waiter = Waiter(self._broker.client, broker.where, broker.layout)
         self._idle = Idle(waiter, self.serving, self._outage)
         self._chores = Chores(self, self._broker, self.notice)
         self._keeper = Keeper(self._chores.all(), self._outage, self.fault)
+        self._relief = Relief(self._live_slots, self._write_down, self.fault)
         self._faults: set[str] = set()
         self._slots: list[Slot] = []
         self._zombies: list[Slot] = []
@@ -118,6 +121,7 @@ class Worker:
             self.resize(self.concurrency)
             self._chores.beat()
             self._keeper.start()
+            self._relief.start()
         except BaseException:
             self.stop(0)
             raise
@@ -145,6 +149,7 @@ class Worker:
         released, is_away = self._release(slots, farewell)
         self.settler.give_up()
         is_away |= not self._keeper.stop(gives_up_at - time.monotonic())
+        self._relief.stop(gives_up_at - time.monotonic())
         self._idle.close()
         for slot in slots:
             if not slot.is_abandoned:
@@ -243,10 +248,17 @@ class Worker:
             with self._claims:
                 self._claiming -= want
                 self._claims.notify_all()
-        for task in settled.tasks if settled else ():
-            self.serving.took(task.queue)
-        self._idle.claimed(slot, found=bool(settled and settled.tasks))
+        tasks = settled.tasks if settled else []
+        for queue in {task.queue for task in tasks}:
+            self.serving.took(queue)
+        if len(tasks) > 1:
+            self._relief.watch()
+        self._idle.claimed(slot, found=bool(tasks))
         return settled
+
+    def acknowledge(self, slot: Slot, outcomes: tuple[Outcome, ...]) -> None:
+        """Writes down what is done of a slot's batch, while it goes on with the rest."""
+        self._write_down(f"{slot.number}-part", outcomes)
 
     def wait_for_work(self, slot: Slot, queues: Sequence[str]) -> None:
         """Waits a while for something to claim."""
@@ -261,17 +273,15 @@ class Worker:
             if slot.is_abandoned:
                 self._fill()
 
-    def entry(self) -> Entry:
+    def entry(self, slot: int) -> Entry:
         """A slot's place on the page that the guardian reads."""
-        return self._guarding.ledger.entry()
+        return self._guarding.ledger.entry(slot)
 
     # --- what chores ask ------------------------------------------------------------------------
 
     def held(self) -> list[tuple[Slot, Running]]:
         """The tasks under way, with their slots."""
-        with self._lock:
-            slots = list(self._slots)
-        return [(slot, running) for slot in slots if (running := slot.running)]
+        return [(slot, running) for slot in self._live_slots() if (running := slot.running)]
 
     def renewed(self) -> None:
         """Tells the guardian that the kernel is awake."""
@@ -292,6 +302,13 @@ class Worker:
             self._fill()
 
     # --- inside ---------------------------------------------------------------------------------
+
+    def _live_slots(self) -> list[Slot]:
+        with self._lock:
+            return list(self._slots)
+
+    def _write_down(self, name: str, outcomes: tuple[Outcome, ...]) -> None:
+        self.settler.settle(name, outcomes, (), 0)
 
     def _fill(self) -> None:
         """Adds slots up to the concurrency, less what too many abandoned handlers cost."""
@@ -329,6 +346,8 @@ class Worker:
             answer = "OK"
             if not is_away:
                 try:
+                    for outcome in slot.batch.take_all():
+                        self.settler.settle_once("stop", outcome, farewell)
                     answer = self.settler.settle_once("stop", Released(running.task), farewell)
                 except ConnectionFailedError as error:
                     is_away = True

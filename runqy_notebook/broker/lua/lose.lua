@@ -1,8 +1,9 @@
--- Takes the tasks from a worker that died, at once: what its guardian asks for.
+-- Takes the tasks from a worker that died, at once: what its guardian asks for. These are the ones
+-- that it names, and whatever else the worker's slots claimed last and did not write down.
 --
--- KEYS  1 trimmed (hash)  2 killers (zset base|id -> time)  3.. queue bases
+-- KEYS  1 trimmed (hash)  2 killers (zset base|id -> time)  3.. the slots' last replies, queue bases
 -- ARGV  1 task prefix  2 archived ttl  3 archived cap  4 crash limit  5 news, as in lib/tell.lua
---       6.. four for each task: base number, id, token, started (0/1)
+--       6 number of replies  7.. four for each task: base number, id, token, started (0/1)
 -- Gives for each task 'redelivered', 'crashed', or 'LOST' where the token is not the task's any more.
 -- uses now count unsound tell bury lose
 
@@ -15,8 +16,9 @@ local call = {
   },
 }
 local answers = {}
-for i = 6, #ARGV, 4 do
-  local base, id = KEYS[2 + tonumber(ARGV[i])], ARGV[i + 1]
+local replies = tonumber(ARGV[6])
+for i = 7, #ARGV, 4 do
+  local base, id = KEYS[2 + replies + tonumber(ARGV[i])], ARGV[i + 1]
   local held = redis.pcall('HGET', ARGV[1] .. id, 'claim')
   if held == ARGV[i + 2] and not unsound(base) then
     answers[#answers + 1] = lose(base, id, ARGV[i + 3] == '1', call) or 'LOST'
@@ -24,4 +26,17 @@ for i = 6, #ARGV, 4 do
     answers[#answers + 1] = 'LOST'
   end
 end
+
+for i = 3, 2 + replies do
+  local saved = redis.pcall('GET', KEYS[i])
+  local reply = type(saved) == 'string' and string.match(saved, '\n(.*)$')
+  local taken = reply and cjson.decode(reply).taken or {}
+  for n = #taken, 1, -1 do  -- the last one first, so that the first is in front again
+    local base, id, token = unpack(taken[n])
+    if redis.pcall('HGET', ARGV[1] .. id, 'claim') == token and not unsound(base) then
+      lose(base, id, false, call)
+    end
+  end
+end
+counted(at)
 return answers

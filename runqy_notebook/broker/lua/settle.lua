@@ -34,8 +34,7 @@ end
 
 local tell = teller(ARGV[12], at)
 local keep = {
-  completed_ttl = tonumber(ARGV[8]), completed_cap = tonumber(ARGV[9]),
-  tasks = tasks, results = ARGV[2], trimmed = KEYS[3],
+  completed_ttl = tonumber(ARGV[8]), tasks = tasks, results = ARGV[2], has_completed = {},
   archive = {
     ttl = tonumber(ARGV[10]), cap = tonumber(ARGV[11]), tasks = tasks, trimmed = KEYS[3], tell = tell,
   },
@@ -48,7 +47,7 @@ local function write_down(base, id, token, outcome)
   local is_claimed = type(held) == 'string'
   if is_claimed and held ~= token then return 'FENCED' end
   local had_lease = redis.call('ZREM', base .. 'lease', id) == 1
-  if had_lease then redis.call('LREM', base .. 'active', 1, id) end
+  if had_lease then redis.call('LREM', base .. 'active', -1, id) end  -- the oldest are last
   if is_claimed and had_lease then
     outcomes[outcome.verb](base, id, key, outcome, keep, at)
     return 'OK'
@@ -65,17 +64,23 @@ for i = 13, #ARGV, 8 do
   })
 end
 
-local taken = {}
+for base in pairs(keep.has_completed) do
+  trim(base, 'completed', tonumber(ARGV[9]), tasks, KEYS[3])
+end
+counted(at)
+
+local taken, rows_taken = {}, {}
 local want = tonumber(ARGV[5])
 local call = {
   tasks = tasks, results = ARGV[2], waiting = KEYS[2],
-  lease = tonumber(ARGV[6]), nonce = nonce, taken = 0, at = at,
+  lease = tonumber(ARGV[6]), nonce = nonce, taken = 0, claimed = {}, at = at,
 }
 for i = 4, 3 + tonumber(ARGV[7]) do
   local length = #taken < want and redis.pcall('LLEN', KEYS[i] .. 'pending') or 0
   if length ~= 0 and not unsound(KEYS[i]) then
     for _, row in ipairs(claim(KEYS[i], want - #taken, call)) do
-      taken[#taken + 1] = row
+      rows_taken[#rows_taken + 1] = row
+      taken[#taken + 1] = {row[1], row[2], row[3]}
     end
   end
 end
@@ -90,8 +95,7 @@ local passed_over = {}
 for _, flaw in pairs(seen) do
   if flaw then passed_over[#passed_over + 1] = flaw end
 end
-local full = rows(taken, tasks)
-for _, row in ipairs(full) do
+for _, row in ipairs(rows_taken) do
   tell(row[1], row[2], 'started', 'active', attempt(row[4]))
 end
-return {answers, full, passed_over, stamp(at)}
+return {answers, rows_taken, passed_over, stamp(at)}

@@ -119,4 +119,5 @@ for i = 6, #KEYS do
 end
 acquit()
 look_at_waiting()
+counted(at)
 return {more, events}

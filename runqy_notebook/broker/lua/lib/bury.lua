@@ -1,7 +1,7 @@
 -- trim(base, state, cap, tasks, trimmed): keeps the newest `cap` finished tasks of a queue, at most
--- 100 removals a call; what goes is counted in the hash `trimmed`, by queue base.
+-- 200 removals a call; what goes is counted in the hash `trimmed`, by queue base.
 local function trim(base, state, cap, tasks, trimmed)
-  local extra = math.min(redis.call('ZCARD', base .. state) - cap, 100)
+  local extra = math.min(redis.call('ZCARD', base .. state) - cap, 200)
   if extra <= 0 then return end
   local popped = redis.call('ZPOPMIN', base .. state, extra)
   for i = 1, #popped, 2 do
@@ -14,8 +14,8 @@ local function trim(base, state, cap, tasks, trimmed)
 end
 
 -- bury(base, id, key, reason, keep, at): archives a task that has left every list, with the reason.
--- `keep` is {ttl, cap, tasks, trimmed, tell}. A hash is made where there is none, so that the reason can
--- be read; a key of another type is left as it is.
+-- `keep` is {ttl, cap, tasks, trimmed, tell}. A hash is made where there is none, so that the reason
+-- can be read; a key of another type is left as it is.
 local function bury(base, id, key, reason, keep, at)
   redis.call('ZADD', base .. 'archived', at, id)
   local kind = redis.call('TYPE', key).ok

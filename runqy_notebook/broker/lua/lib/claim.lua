@@ -1,6 +1,6 @@
 -- claim(base, want, call): moves up to `want` ids from pending to active under a lease and a fresh
--- fencing token; gives {base, id, token} of each. `call` is {tasks, results, waiting, lease, nonce,
--- taken, at}; the queue's keys must be sound.
+-- fencing token; gives {base, id, token, {the CLAIM_FIELDS...}} of each. `call` is {tasks, results,
+-- waiting, lease, nonce, taken, claimed, at}; the queue's keys must be sound.
 --
 -- A token is `base|nonce|number`: it says where its lease lies. At most 100 ids are looked at:
 --   no hash yet     into the waiting room (a producer that pushed before it wrote the hash)
@@ -25,39 +25,58 @@ local function is_rerun(base, id, state)
   return found > 0 or state == 'completed' or state == 'archived'
 end
 
+-- starts_of(base, id, key, held, call): how often the task was started before, after clearing away
+-- what an earlier run left. A hash that no worker has touched has nothing to clear.
+local function starts_of(base, id, key, held, call)
+  local starts = tonumber(held[3]) or 0
+  local is_fresh = (not held[2] or held[2] == 'pending') and not held[5] and not held[6]
+  if is_fresh and starts == 0 then return 0 end
+  if is_rerun(base, id, held[2]) then
+    redis.call('HDEL', key, 'crashes', 'error_msg', 'last_failed_at', 'completed_at')
+    held[15] = false
+    starts = 0
+  end
+  if held[4] then redis.call('HDEL', key, 'error') end  -- a foreign worker's, of an earlier run
+  redis.call('DEL', call.results .. id)
+  return starts
+end
+
 local function claim(base, want, call)
   local rows = {}
   if redis.call('EXISTS', base .. 'paused') == 1 then return rows end
-  for _ = 1, 100 do
-    if #rows == want then break end
-    local id = redis.call('RPOP', base .. 'pending')
-    if not id then break end
-    local key = call.tasks .. id
-    local kind = redis.call('TYPE', key).ok
-    local held = kind == 'hash' and redis.call('HMGET', key, 'claim', 'state', 'starts', 'error')
-    if kind == 'none' then
-      redis.call('ZADD', call.waiting, call.at + 0.5, base .. '|1|' .. id)
-    elseif not held then
-      redis.call('ZADD', base .. 'archived', call.at, id)
-    elseif redis.call('ZSCORE', base .. 'lease', id) or is_leased(held[1], id, call.at) then
-      redis.call('ZADD', call.waiting, call.at + 0.5, base .. '|0|' .. id)
-    else
-      local starts = tonumber(held[3]) or 0
-      if is_rerun(base, id, held[2]) then
-        redis.call('HDEL', key, 'crashes', 'error_msg', 'last_failed_at', 'completed_at')
-        starts = 0
+  local looked = 0
+  while #rows < want and looked < 100 do
+    local ids = redis.call('RPOP', base .. 'pending', math.min(want - #rows, 100 - looked))
+    if not ids or #ids == 0 then break end
+    looked = looked + #ids
+    local leased = redis.call('ZMSCORE', base .. 'lease', unpack(ids))
+    local leases = {}
+    for n, id in ipairs(ids) do
+      local key = call.tasks .. id
+      local held = redis.pcall('HMGET', key, 'claim', 'state', 'starts', 'error', 'completed_at',
+        'last_failed_at', 'type', 'payload', 'retry', 'max_retry', 'timeout', 'deadline', 'store',
+        'result_ttl', 'crashes')
+      if held.err then
+        redis.call('ZADD', base .. 'archived', call.at, id)
+      elseif not held[8] and redis.call('EXISTS', key) == 0 then
+        redis.call('ZADD', call.waiting, call.at + 0.5, base .. '|1|' .. id)
+      elseif leased[n] or call.claimed[id] or is_leased(held[1], id, call.at) then
+        redis.call('ZADD', call.waiting, call.at + 0.5, base .. '|0|' .. id)
+      else
+        local starts = starts_of(base, id, key, held, call)
+        redis.call('PERSIST', key)
+        call.taken = call.taken + 1
+        call.claimed[id] = true
+        local token = base .. '|' .. call.nonce .. '|' .. call.taken
+        redis.call('HSET', key, 'state', 'active', 'claim', token,
+          'started_at', stamp(call.at), 'starts', string.format('%.0f', starts + 1))
+        leases[#leases + 1] = call.at + call.lease
+        leases[#leases + 1] = id
+        redis.call('LPUSH', base .. 'active', id)
+        rows[#rows + 1] = {base, id, token, {unpack(held, 7, 15)}}
       end
-      if held[4] then redis.call('HDEL', key, 'error') end  -- a foreign worker's, of an earlier run
-      redis.call('DEL', call.results .. id)
-      redis.call('PERSIST', key)
-      call.taken = call.taken + 1
-      local token = base .. '|' .. call.nonce .. '|' .. call.taken
-      redis.call('LPUSH', base .. 'active', id)
-      redis.call('ZADD', base .. 'lease', call.at + call.lease, id)
-      redis.call('HSET', key, 'state', 'active', 'claim', token,
-        'started_at', stamp(call.at), 'starts', string.format('%.0f', starts + 1))
-      rows[#rows + 1] = {base, id, token}
     end
+    if #leases > 0 then redis.call('ZADD', base .. 'lease', unpack(leases)) end
   end
   return rows
 end

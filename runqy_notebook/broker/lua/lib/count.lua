@@ -1,6 +1,13 @@
--- count(base, name, at): one more on the counter `name` and on that of the UTC day of `at`, which
--- lives 90 days. A stranger's wrong-typed counter costs the count, never the task (hence pcall).
-local function count(base, name, at)
+-- count(base, name): one more on the counter `name` of a queue and on that of the UTC day, which lives
+-- 90 days; written by counted(at), at the end of a script that counts. A stranger's wrong-typed
+-- counter costs the count, never the task (hence pcall).
+local counts = {}
+
+local function count(base, name)
+  counts[base .. name] = (counts[base .. name] or 0) + 1
+end
+
+local function counted(at)
   -- Civil date from days since 1970-01-01 (Hinnant, "chrono-compatible low-level date algorithms").
   local z = math.floor(at / 86400) + 719468
   local era = math.floor(z / 146097)
@@ -11,9 +18,11 @@ local function count(base, name, at)
   local day = doy - math.floor((153 * mp + 2) / 5) + 1
   local month = mp < 10 and mp + 3 or mp - 9
   local year = yoe + era * 400 + (month <= 2 and 1 or 0)
-  local daily = base .. name .. string.format(':%04d-%02d-%02d', year, month, day)
-  redis.pcall('INCR', base .. name)
-  if redis.pcall('INCR', daily) == 1 then
-    redis.call('EXPIRE', daily, 7776000)
+  local today = string.format(':%04d-%02d-%02d', year, month, day)
+  for counter, more in pairs(counts) do
+    redis.pcall('INCRBY', counter, more)
+    if redis.pcall('INCRBY', counter .. today, more) == more then
+      redis.call('EXPIRE', counter .. today, 7776000)
+    end
   end
 end

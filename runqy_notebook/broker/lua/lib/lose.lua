@@ -25,8 +25,8 @@ local function lose(base, id, started, call)
       redis.pcall('EXPIRE', call.killers, 86400)
     end
     if crashes >= call.limit then
-      count(base, 'processed', call.at)
-      count(base, 'failed', call.at)
+      count(base, 'processed')
+      count(base, 'failed')
       bury(base, id, key, 'killed its worker ' .. times .. ' times', call.archive, call.at)
       return 'crashed'
     end

@@ -1,6 +1,6 @@
 -- What may become of a task that a worker holds. Each takes (base, id, key, outcome, keep, at);
--- `outcome` is {verb, text, number, delay, told}; `keep` is {completed_ttl, completed_cap, results,
--- tasks, trimmed, archive} with `archive` as `bury` wants it.
+-- `outcome` is {verb, text, number, delay, told}; `keep` is {completed_ttl, results, archive, tasks,
+-- has_completed} with `archive` as `bury` wants it; `has_completed` is told the bases to trim.
 local outcomes = {}
 
 -- Done. text: the result to store as JSON, empty for none; number: its life in seconds; told: the
@@ -9,7 +9,7 @@ function outcomes.complete(base, id, key, outcome, keep, at)
   if outcome.text ~= '' then
     redis.call('SET', keep.results .. id, outcome.text, 'PX', math.ceil(outcome.number * 1000))
   end
-  count(base, 'processed', at)
+  count(base, 'processed')
   local told = outcome.told == '=' and outcome.text or outcome.told
   keep.archive.tell(base, id, 'completed', 'completed', nil, told ~= '' and told)
   if keep.completed_ttl <= 0 then
@@ -20,7 +20,7 @@ function outcomes.complete(base, id, key, outcome, keep, at)
   redis.call('HDEL', key, 'claim', 'error_msg')
   redis.call('EXPIRE', key, math.ceil(keep.completed_ttl))
   redis.call('ZADD', base .. 'completed', at + keep.completed_ttl, id)
-  trim(base, 'completed', keep.completed_cap, keep.tasks, keep.trimmed)
+  keep.has_completed[base] = true
 end
 
 -- Failed, to be tried again. text: the error; number: the new retry count; delay: seconds.
@@ -29,16 +29,16 @@ function outcomes.retry(base, id, key, outcome, keep, at)
   redis.call('HSET', key, 'state', 'retry', 'retry', string.format('%.0f', outcome.number),
     'error_msg', outcome.text, 'last_failed_at', stamp(at))
   redis.call('HDEL', key, 'claim')
-  count(base, 'processed', at)
-  count(base, 'failed', at)
+  count(base, 'processed')
+  count(base, 'failed')
   local more = {error = outcome.text, due_at = at + outcome.delay, attempt = outcome.number}
   keep.archive.tell(base, id, 'retried', 'retry', more)
 end
 
 -- Failed for good. text: the error.
 function outcomes.archive(base, id, key, outcome, keep, at)
-  count(base, 'processed', at)
-  count(base, 'failed', at)
+  count(base, 'processed')
+  count(base, 'failed')
   bury(base, id, key, outcome.text, keep.archive, at)
 end
 
