@@ -75,6 +75,7 @@ class Registry:
         self.version = 0  # rises with every change
         # Replaced, never changed: threads go through them without a lock.
         self._handlers: dict[tuple[str | None, str | None], Handler] = {}
+        self._found: dict[tuple[str, str], Handler | None] = {}  # asked for before
         self._loaders: dict[str | None, Loader] = {}
         self._lock = threading.Lock()
 
@@ -84,6 +85,7 @@ class Registry:
         with self._lock:
             before = self._handlers.get(key)
             self._handlers = {**self._handlers, key: handler}
+            self._found = {}
             self.version += 1
         if before and not _is_rerun(before.function, handler.function):
             _tell_replaced("handler", before, handler)
@@ -101,11 +103,14 @@ class Registry:
         """The handler that runs a task of this queue and type: of the queue itself, else of its
         parent, else the plain one; in each case one for the type before one for any type.
         """
-        for owner in (queue, queues.parent_of(queue), None):
-            for kind in (type, None):
-                if handler := self._handlers.get((owner, kind)):
-                    return handler
-        return None
+        found = self._found  # a handler that comes meanwhile replaces this
+        try:
+            return found[queue, type]
+        except KeyError:
+            handler = self._look_up(queue, type)
+            if len(found) < _MOST_FOUND:
+                found[queue, type] = handler
+            return handler
 
     def types_of(self, queue: str) -> list[str]:
         """The task types for which this queue has a handler of its own or a plain one."""
@@ -134,9 +139,18 @@ class Registry:
     def clear(self) -> None:
         """Forgets everything (for tests)."""
         with self._lock:
-            self._handlers, self._loaders = {}, {}
+            self._handlers, self._loaders, self._found = {}, {}, {}
             self.version += 1
 
+    def _look_up(self, queue: str, type: str) -> Handler | None:
+        for owner in (queue, queues.parent_of(queue), None):
+            for kind in (type, None):
+                if handler := self._handlers.get((owner, kind)):
+                    return handler
+        return None
+
+
+_MOST_FOUND = 10_000  # types are strangers' text: not for ever
 
 REGISTRY = Registry()
 """The handlers of this process."""

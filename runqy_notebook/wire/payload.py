@@ -49,6 +49,8 @@ def encode_small(value: object, largest: int) -> bytes:
     """JSON text of at most `largest` bytes; empty for a value that has none, whatever the value
     does. What is clearly larger is not encoded.
     """
+    if value is None or value is True or value is False:  # what most handlers return
+        return msgspec.json.encode(value)
     left, inside = 4 * largest, [value]  # the same takes more in memory
     try:
         while inside and left > 0:
