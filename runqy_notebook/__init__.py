@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from runqy_notebook.current import connect, run
     from runqy_notebook.errors import RunqyError
     from runqy_notebook.handles import TaskGroup, TaskHandle
+    from runqy_notebook.running import CancelledTaskError, CurrentTask, current_task
     from runqy_notebook.session import Session
     from runqy_notebook.tasks import Fail, Retry, RunqyNotice, load, task
 
@@ -23,6 +24,9 @@ _HOMES = {
     "RunqyError": "errors",
     "TaskGroup": "handles",
     "TaskHandle": "handles",
+    "CancelledTaskError": "running",
+    "CurrentTask": "running",
+    "current_task": "running",
     "Session": "session",
     "Fail": "tasks",
     "Retry": "tasks",
@@ -32,6 +36,8 @@ _HOMES = {
 }
 
 __all__ = [
+    "CancelledTaskError",
+    "CurrentTask",
     "Fail",
     "Retry",
     "RunqyError",
@@ -40,6 +46,7 @@ __all__ = [
     "TaskGroup",
     "TaskHandle",
     "connect",
+    "current_task",
     "load",
     "load_ipython_extension",
     "run",

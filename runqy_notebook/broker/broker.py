@@ -12,6 +12,7 @@ from runqy_notebook.broker import scripts
 from runqy_notebook.broker.boundary import explained
 from runqy_notebook.broker.channels import Channels
 from runqy_notebook.broker.impatient import impatient_client
+from runqy_notebook.broker.notes import Note
 from runqy_notebook.errors import RunqyError, TaskConflictError
 from runqy_notebook.wire.documented import Task, read_task
 from runqy_notebook.wire.layout import DOCUMENTED, Layout, to_bytes, to_text
@@ -219,6 +220,14 @@ class Broker:
             [WrongTypeError(*map(to_text, row)) for row in unsound],
             float(at),
         )
+
+    def note(self, task: Task, note: Note) -> bool:
+        """Writes down what the handler of a claimed task says; False where it is not ours any
+        more.
+        """
+        keys = (self.layout.task(task.id), self.layout.log(task.id), self.layout.said(task.id))
+        news = self.channels.news(task.token.partition(b"|")[2].partition(b"/")[0].decode())
+        return bool(self._call(scripts.NOTE, keys, [task.token, *note.arguments(news, task.queue)]))
 
     def renew(self, tasks: Sequence[Task], *, lease: float) -> list[str]:
         """Prolongs leases; a word per task: HELD, LOST or CANCELLED."""

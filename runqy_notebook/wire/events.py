@@ -61,9 +61,11 @@ class Event:
     """One thing that happened. Times are unix seconds; `task_id` is empty where a queue is meant.
 
     `by` is the worker or session that made it happen. `lines` are log lines, of which `dropped`
-    more were not sent. `done` of `total` (0: unknown) is progress. `data` maps mime types to what
-    a handler displayed. `outcome` holds the handler's own value or exception: it never leaves the
-    process.
+    more were not sent; their `note` is the line that is still being written, such as a progress
+    bar, which the next one replaces. `done` of `total` (0: unknown) is progress. `data` maps mime
+    types to what a handler displayed (images as base64, JSON as its text); its `note` is the id of
+    the display, whose earlier content it replaces. `outcome` holds the handler's own value or
+    exception: it never leaves the process.
     """
 
     kind: Kind

@@ -95,6 +95,14 @@ class Layout:
     def result(self, task_id: str) -> bytes:
         return to_bytes(self.results + task_id)
 
+    def log(self, task_id: str) -> bytes:
+        """The list of what a task's handler printed."""
+        return to_bytes(f"{self.ours}log:{task_id}")
+
+    def said(self, task_id: str) -> bytes:
+        """The hash beside that list: its true length, and the progress."""
+        return to_bytes(f"{self.ours}said:{task_id}")
+
     def worker(self, worker_id: str) -> str:
         return f"{self.root}workers:{worker_id}"
 

@@ -21,9 +21,13 @@ class SlotLoop:
         self._loop: asyncio.AbstractEventLoop | None = None
 
     def run(self, coroutine: Coroutine[Any, Any, object]) -> object:
-        """The coroutine's value; tasks it leaves behind go on during the next run."""
+        """The coroutine's value; tasks it leaves behind go on during the next run. What it calls
+        may run this loop, or another one, from within.
+        """
         if self._loop is None:
-            self._loop = asyncio.new_event_loop()
+            from runqy_notebook.worker import nesting  # loaded with the first async function
+
+            self._loop = nesting.open_loop()
         return self._loop.run_until_complete(coroutine)
 
     def close(self) -> None:
@@ -35,7 +39,9 @@ class SlotLoop:
             loop.run_until_complete(_cancel_all())
             loop.run_until_complete(loop.shutdown_asyncgens())
         finally:
-            loop.close()
+            from runqy_notebook.worker import nesting
+
+            nesting.close_loop(loop)
 
 
 async def _cancel_all() -> None:

@@ -37,6 +37,7 @@ class Keeper:
         self._outage = outage
         self._on_fault = on_fault
         self._rests_until = 0.0
+        self.late = 0.0  # seconds by which the present look at the clock is too late
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._live, name="runqy-keeper", daemon=True)
 
@@ -68,5 +69,9 @@ class Keeper:
                 self._on_fault(error)
 
     def _live(self) -> None:
+        asleep_since = time.monotonic()
         while not self._stopping.wait(TICK):
-            self.tick(time.monotonic())
+            now = time.monotonic()
+            self.late = now - asleep_since - TICK
+            self.tick(now)
+            asleep_since = time.monotonic()

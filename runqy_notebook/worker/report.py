@@ -24,7 +24,9 @@ class Stopped:
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """A worker at one moment. `running` maps task ids to the seconds they have run."""
+    """A worker at one moment. `running` maps task ids to the seconds they have run, `starved`
+    handlers to the longest time (seconds) for which they kept the whole process waiting.
+    """
 
     id: str
     names: list[str]
@@ -36,4 +38,5 @@ class Status:
     completed: int
     failed: int
     abandoned: int
+    starved: dict[str, float]
     running: dict[str, float]

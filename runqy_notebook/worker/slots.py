@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from runqy_notebook.broker.broker import Settled
@@ -14,7 +14,9 @@ from runqy_notebook.wire.documented import Task
 from runqy_notebook.wire.outcomes import Outcome, Released
 from runqy_notebook.worker.batch import WINDOW, Batch, Pace
 from runqy_notebook.worker.contexts import SlotLoop
+from runqy_notebook.worker.handling import Handling
 from runqy_notebook.worker.run import Runner
+from runqy_notebook.worker.starving import cpu_clock
 
 _AFTER_A_FAULT = 1.0  # seconds that a slot rests after a fault of ours
 
@@ -23,6 +25,7 @@ class Work(Protocol):
     """What a slot asks of its worker."""
 
     runner: Runner
+    handling: Handling
 
     def entry(self, slot: int) -> Entry: ...
     def claimable(self, slot: Slot) -> tuple[str, ...]: ...
@@ -42,6 +45,7 @@ class Running:
     task: Task
     since: float
     ends: float
+    cancel: threading.Event = field(default_factory=threading.Event)  # set: it is to end itself
 
 
 class Slot:
@@ -56,6 +60,7 @@ class Slot:
         self.running: Running | None = None
         self.is_abandoned = False
         self.ended = threading.Event()
+        self.cpu_clock: int | None = None  # of its thread, where the system has such clocks
         self.loop = SlotLoop()
         self.entry = work.entry(number)
         self.batch = Batch()
@@ -89,6 +94,7 @@ class Slot:
 
     def _live(self) -> None:
         outcomes: tuple[Outcome, ...] = ()
+        self.cpu_clock = cpu_clock()
         while not self.is_abandoned and (outcomes or not self.is_leaving):
             try:
                 outcomes = self._step(outcomes)
@@ -140,11 +146,16 @@ class Slot:
         now = time.monotonic()
         # A task that was lost before waits for its turn to run apart, where its time is kept.
         limit = float("inf") if task.crashes else self._work.runner.timeout(task)
-        self.running = Running(task, now, now + limit)
+        running = self.running = Running(task, now, now + limit)
+
+        def is_cancelled() -> bool:
+            return running.cancel.is_set() or self.is_abandoned or self.is_leaving
+
         # A task that was lost before runs in a process of its own: it cannot kill this one.
         self.entry.started(task, self.running.ends, may_kill=not task.crashes)
         try:
-            return self._work.runner.run(task, self.loop)
+            with self._work.handling.of(task, is_cancelled):
+                return self._work.runner.run(task, self.loop)
         finally:
             self.entry.ended()
             self.running = None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import builtins
 import itertools
 import os
 import secrets
@@ -21,18 +22,22 @@ from runqy_notebook.settings import Settings
 from runqy_notebook.tasks import REGISTRY, Registry
 from runqy_notebook.wire.outcomes import Outcome, Released
 from runqy_notebook.worker.batch import Relief
+from runqy_notebook.worker.capture import CAPTURE
 from runqy_notebook.worker.chores import Chores
 from runqy_notebook.worker.contexts import Contexts
+from runqy_notebook.worker.handling import Handling
 from runqy_notebook.worker.idle import Idle
 from runqy_notebook.worker.keeper import Keeper
 from runqy_notebook.worker.loading import Loading
 from runqy_notebook.worker.outage import Outage
 from runqy_notebook.worker.report import Status as Status
 from runqy_notebook.worker.report import Stopped as Stopped
+from runqy_notebook.worker.reporter import Reporter
 from runqy_notebook.worker.run import Runner, describe
 from runqy_notebook.worker.serving import Serving
 from runqy_notebook.worker.settling import Settler
 from runqy_notebook.worker.slots import Running, Slot
+from runqy_notebook.worker.starving import Starvation
 
 MOST_ABANDONED = 20
 """Handlers that never return and are made up for by fresh slots; further ones cost a slot each."""
@@ -56,6 +61,7 @@ class Worker:
         events: Events | None = None,
     ) -> None:
         host = socket.gethostname().replace("/", "-").replace("|", "-")
+        events = events or Events()
         self.id = f"{host}:{os.getpid()}:{secrets.token_hex(3)}"
         self.settings = settings
         self.concurrency = settings.concurrency
@@ -74,9 +80,14 @@ class Worker:
             settings.lease,
             self._outage,
             on_outcome=on_outcome,
-            events=events or Events(),
+            events=events,
             notice=self.notice,
         )
+        self.reporter = Reporter(
+            self.id, self._broker, self._outage, on_event=events.publish, on_fault=self.fault
+        )
+        self.handling = Handling(self.reporter, settings.switch_interval)
+        self.starvation = Starvation(registry, self.notice)
         self._guarding = Guarding(
             self._broker.client,
             settings.lease,
@@ -98,6 +109,7 @@ class Worker:
         self._claims = threading.Condition()
         self._claiming = 0  # claims under way
         self._is_open = False  # slots claim only once every loader has been run
+        self._is_capturing = False
         self._is_stopping = False
         self._stopped: Stopped | None = None
 
@@ -117,6 +129,8 @@ class Worker:
                 name, told = failure.loader.name, failure.traceback_text
                 raise LoadError(name, failure.error, told) from failure.error
             self.guard()
+            CAPTURE.start(tee=not hasattr(builtins, "__IPYTHON__"))  # how IPython says it is there
+            self._is_capturing = True
             self._is_open = True
             self.resize(self.concurrency)
             self._chores.beat()
@@ -154,6 +168,9 @@ class Worker:
         for slot in slots:
             if not slot.is_abandoned:
                 slot.join(gives_up_at - time.monotonic())
+        self.reporter.stop(gives_up_at - time.monotonic())
+        if self._is_capturing:
+            CAPTURE.stop()
         if not is_away:
             self._chores.end(farewell)
         self._guarding.stop()
@@ -207,6 +224,7 @@ class Worker:
             completed=self.settler.completed,
             failed=self.settler.failed,
             abandoned=sum(not slot.ended.is_set() for slot in self._zombies),
+            starved=dict(self.starvation.longest),
             running={running.task.id: now - running.since for _, running in self.held()},
         )
 
@@ -282,6 +300,11 @@ class Worker:
     def held(self) -> list[tuple[Slot, Running]]:
         """The tasks under way, with their slots."""
         return [(slot, running) for slot in self._live_slots() if (running := slot.running)]
+
+    @property
+    def late(self) -> float:
+        """Seconds by which housekeeping came too late just now."""
+        return self._keeper.late
 
     def renewed(self) -> None:
         """Tells the guardian that the kernel is awake."""

@@ -4,7 +4,8 @@
 -- `news` is five lines: the channels' prefix, what a base begins with before the queue's name, who
 -- makes it happen, how many patterns the caller listens to (unique ones, as NUMPAT counts each text
 -- once), and the queues that it listens to one by one, with a comma before and after each.
--- `more` are further fields, `result` is JSON.
+-- `more` are further fields, `result` is JSON. Its second value pass_on(queue, texts) publishes
+-- events that are JSON already.
 local function teller(news, at)
   local prefix, root, by, patterns, own =
     string.match(news, '^([^\n]*)\n([^\n]*)\n([^\n]*)\n(%d+)\n(.*)$')
@@ -20,7 +21,7 @@ local function teller(news, at)
     return heard[queue]
   end
 
-  return function(base, id, event, state, more, result)
+  local function tell(base, id, event, state, more, result)
     local queue = string.sub(base, #root + 1, -2)
     if not is_heard(queue) then return end
     local told = {event = event, id = id, queue = queue, state = state, by = by, at = tonumber(stamp(at))}
@@ -29,4 +30,11 @@ local function teller(news, at)
     if result then text = string.sub(text, 1, -2) .. ',"result":' .. result .. '}' end
     redis.pcall('PUBLISH', prefix .. queue, text)
   end
+
+  local function pass_on(queue, texts)
+    if #texts == 0 or not is_heard(queue) then return end
+    for _, text in ipairs(texts) do redis.pcall('PUBLISH', prefix .. queue, text) end
+  end
+
+  return tell, pass_on
 end

@@ -1,0 +1,91 @@
+"""Handlers that keep the whole process waiting, found out by their threads' clocks.
+
+Python lets one thread run at a time. A handler that computes in Python gives way every so often,
+but one in a call that holds the interpreter's lock (a C extension that does not release it, a
+huge regular expression, a sort of a large list) stops cells, leases and heartbeats alike.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterable
+from typing import Protocol
+
+from runqy_notebook.errors import one_line
+from runqy_notebook.registry import Registry
+from runqy_notebook.wire.documented import Task
+
+LATE = 1.0
+"""Seconds by which the keeper must be late. Short waits happen on any busy machine."""
+
+_SHARE = 0.5  # of that time the thread must have computed: a stopped or swapped-out machine did not
+
+
+class Held(Protocol):
+    """A slot, as far as it concerns us."""
+
+    cpu_clock: int | None
+
+
+class Running(Protocol):
+    """A task under way."""
+
+    @property
+    def task(self) -> Task: ...
+    @property
+    def since(self) -> float: ...
+
+
+class Starvation:
+    """Takes the keeper's lateness and tells which handler caused it, once each handler."""
+
+    def __init__(self, registry: Registry, notice: Callable[[str], None]) -> None:
+        self.longest: dict[str, float] = {}  # seconds, by handler
+        self._registry = registry
+        self._notice = notice
+        self._clocks: dict[Held, float] = {}  # seconds of CPU at the last look
+
+    def look(self, late: float, held: Iterable[tuple[Held, Running]], now: float) -> None:
+        """One look, `late` seconds after its time."""
+        held = list(held)
+        clocks = {slot: cpu_seconds(slot.cpu_clock) for slot, _ in held}
+        if late >= LATE:
+            for slot, running in held:
+                used = clocks[slot] - self._clocks.get(slot, 0.0)
+                if slot.cpu_clock is None:  # then only a single task can be blamed
+                    is_it = len(held) == 1 and now - running.since >= late
+                else:
+                    is_it = used >= _SHARE * late
+                if is_it:
+                    self._blame(running.task, late)
+        self._clocks = clocks
+
+    def _blame(self, task: Task, seconds: float) -> None:
+        handler = self._registry.handler_for(task.queue, task.type)
+        name = handler.name if handler else task.queue
+        is_news = name not in self.longest
+        self.longest[name] = max(seconds, self.longest.get(name, 0.0))
+        if is_news:
+            self._notice(
+                f"The handler {one_line(name, 80)!r} (task {one_line(task.id, 80)}) held Python's "
+                f"lock for {seconds:.1f} s: nothing else in this process could run, cells "
+                "included. Work its queue in a process of its own: save it to a file and run "
+                f"python -m runqy_notebook work FILE {task.queue}."
+            )
+
+
+def cpu_clock() -> int | None:
+    """The clock of the calling thread's CPU time, for other threads to read."""
+    find = getattr(time, "pthread_getcpuclockid", None)
+    return None if find is None else int(find(threading.get_ident()))
+
+
+def cpu_seconds(clock: int | None) -> float:
+    """What it shows; 0 where there is none, or its thread is gone."""
+    if clock is None:
+        return 0.0
+    try:
+        return time.clock_gettime(clock)
+    except OSError:
+        return 0.0
