@@ -8,6 +8,7 @@ from contextlib import ExitStack
 from typing import Any
 
 from runqy_notebook import adopt, current
+from runqy_notebook.displays import Displays
 from runqy_notebook.errors import RunqyError
 from runqy_notebook.magics import complete, magics
 from runqy_notebook.magics.commands import say_where
@@ -27,6 +28,7 @@ class Extension:
         self.notices: deque[str] = deque(maxlen=20)
         self._undo = ExitStack()
         commands = all_commands()
+        self.displays = Displays(ipython)
         self.magic = magics.make(ipython, commands)
         self.matcher = complete.matcher(commands, ipython.user_ns)
 
@@ -47,6 +49,8 @@ class Extension:
                 undo.callback(matchers.remove, self.matcher)
             shell.events.register("post_run_cell", self.tell_notices)
             undo.callback(shell.events.unregister, "post_run_cell", self.tell_notices)
+            self.displays.start()
+            undo.callback(self.displays.stop)
             adopt.take_over(current.run)
             undo.callback(adopt.give_back)
             current.open_with(self.session_options)

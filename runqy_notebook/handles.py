@@ -88,6 +88,13 @@ class TaskHandle:
             raise self._failure.with_traceback(None)
         return self._value
 
+    def rerun_inline(self) -> Any:
+        """Runs the handler on this task's payload here and now, in the calling thread, and gives
+        its value. What it raises is raised as it is: `%debug` then looks into the handler's own
+        frames. The task itself stays as it is, and what the handler does is done once more.
+        """
+        return self._source.rerun_inline(self.id)
+
     def __await__(self) -> Generator[Any, None, Any]:
         yield from self._source.wait_async([self]).__await__()
         return self.result()

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from runqy_notebook.broker.boundary import explained
 from runqy_notebook.broker.inspect import Inspector
 from runqy_notebook.broker.killers import Killer, killers
+from runqy_notebook.broker.notes import Said
 from runqy_notebook.broker.records import Standing, TaskRecord
 from runqy_notebook.broker.server import Server
 from runqy_notebook.errors import SettingsError
@@ -108,6 +109,13 @@ class Looking:
         return Doctor(self.server.client, self.server.where).examine(
             repair=repair, patience=patience, served=served, has_handler=REGISTRY.serves
         )
+
+    def said(self, task_id: str) -> Said:
+        """What Redis keeps of what the task's handler said, for a day: its newest 1,000 lines, how
+        many came before these, and its last progress.
+        """
+        with explained(self.server.where):
+            return self._inspector.said(task_id)
 
     def ping(self) -> None:
         """Raises ConnectionFailedError where Redis does not answer."""

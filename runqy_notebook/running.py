@@ -131,6 +131,12 @@ def current_task() -> CurrentTask:
     return task
 
 
+def reporting_task() -> CurrentTask | None:
+    """The task that what is printed here belongs to; None outside handlers, and inline."""
+    task = CURRENT.get()
+    return task if task is not None and task.report is not None else None
+
+
 def _amount(name: str, value: object) -> float:
     """A number from 0; raises UsageError."""
     shown = one_line(repr(value), 80)

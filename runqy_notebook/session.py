@@ -29,9 +29,11 @@ from runqy_notebook.naming import Names
 from runqy_notebook.options import TaskOptions
 from runqy_notebook.settings import Settings, converted, resolve
 from runqy_notebook.tasks import REGISTRY
+from runqy_notebook.wire.documented import Task
 from runqy_notebook.wire.events import Event, Kind
 from runqy_notebook.wire.payload import encode_payload, size_warning
 from runqy_notebook.wire.states import State
+from runqy_notebook.worker.inline import Inline
 from runqy_notebook.worker.sweeper import Sweeper
 from runqy_notebook.worker.worker import Stopped, Worker
 
@@ -61,7 +63,8 @@ class Session(Listening):
         )
         self._sweeper = Sweeper(self._broker, self.settings.lease, self._on_notice)
         self._names = Names(self.settings.separator, self.known_queues)
-        self.source = Source(self.standings, self.why_waiting)
+        self._inline = Inline(REGISTRY)
+        self.source = Source(self.standings, self.why_waiting, self.rerun_inline)
 
     def configure(self, config: Mapping[str, object]) -> None:
         """Takes changed settings for what is done from now on; the connection stays."""
@@ -137,6 +140,26 @@ class Session(Listening):
         """
         return self.task(task_id).result(timeout)
 
+    def rerun_inline(self, task_id: str) -> Any:
+        """Runs the handler on the task's payload here, in the calling thread, and gives its value;
+        what it raises is raised as it is, so that `%debug` shows where. Nothing changes in Redis.
+
+        `ctx` is the running worker's, where a plain @load function made one. Raises
+        UnknownTaskError where the task's record is gone, HandlerError, PayloadError.
+        """
+        adopt.collect(REGISTRY)
+        record = self.record(task_id)
+        task = Task(
+            record.id,
+            record.queue,
+            b"",
+            record.payload,
+            record.type,
+            record.retry,
+            record.max_retry,
+        )
+        return self._inline.run(task, self.worker.contexts if self.worker else None)
+
     # --- worker ---------------------------------------------------------------------------------
 
     def start_worker(
@@ -190,6 +213,7 @@ class Session(Listening):
         """Stops the worker and ends the connections; tasks stay where they are."""
         self._stop_worker(None)
         self._sweeper.stop()
+        self._inline.close()
         self._subscriber.stop()
         self.server.client.close()
 

@@ -43,16 +43,19 @@ class Awaited(Protocol):
 
 class Source:
     """Where the handles of a session look: `standings` by task id, and by `remedy` why a task of
-    some queue may be waiting. Threads and event loops share it.
+    some queue may be waiting. `rerun_inline` runs a task's handler in the calling thread. Threads
+    and event loops share it.
     """
 
     def __init__(
         self,
         standings: Callable[[Sequence[str]], list[Standing]],
         remedy: Callable[[str], str],
+        rerun_inline: Callable[[str], object],
     ) -> None:
         self.standings = standings
         self.remedy = remedy
+        self.rerun_inline = rerun_inline
         self._waits: dict[Awaited, int] = {}  # how many wait for it
         self._interval = FIRST_LOOK
         self._next_look = 0.0

@@ -226,8 +226,8 @@ class Broker:
         more.
         """
         keys = (self.layout.task(task.id), self.layout.log(task.id), self.layout.said(task.id))
-        news = self.channels.news(task.token.partition(b"|")[2].partition(b"/")[0].decode())
-        return bool(self._call(scripts.NOTE, keys, [task.token, *note.arguments(news, task.queue)]))
+        arguments = note.arguments(self.channels.news(note.by), task.queue)
+        return bool(self._call(scripts.NOTE, keys, [task.token, *arguments]))
 
     def renew(self, tasks: Sequence[Task], *, lease: float) -> list[str]:
         """Prolongs leases; a word per task: HELD, LOST or CANCELLED."""

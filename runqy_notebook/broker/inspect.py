@@ -16,6 +16,7 @@ from redis.client import Pipeline
 from runqy_notebook.broker import listing
 from runqy_notebook.broker.broker import WrongTypeError
 from runqy_notebook.broker.listing import LIVELIEST_FIRST, NO_HASH, answers
+from runqy_notebook.broker.notes import Said, read_said
 from runqy_notebook.broker.records import (
     GONE,
     TASK_FIELDS,
@@ -174,6 +175,14 @@ class Inspector:
             each = iter(answers(pipe))
             found += map(_standing, page, each, each, each)
         return found
+
+    def said(self, task_id: str) -> Said:
+        """What is kept of what the task's handler said: its newest lines and its progress."""
+        return read_said(self.client, self.layout, task_id)
+
+    def log_lines(self, task_id: str) -> tuple[str, ...]:
+        """The newest lines that the task's handler printed, up to 1,000."""
+        return self.said(task_id).lines
 
     def queue_records(self, name: str | None = None, *, scan: bool = True) -> list[QueueRecord]:
         """The queues that `name` covers, in name order; without `scan` nobody looks for workers.

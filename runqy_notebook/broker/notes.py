@@ -23,10 +23,11 @@ LIFE: Final = 86_400
 
 @dataclass(frozen=True, slots=True)
 class Note:
-    """What a handler said since its last note. `dropped` counts lines that are not in `lines`;
-    `events` is the same as news for whoever listens.
+    """What a handler said since its last note, in the worker `by`. `dropped` counts lines that are
+    not in `lines`; `events` is the same as news for whoever listens.
     """
 
+    by: str
     lines: tuple[str, ...] = ()
     dropped: int = 0
     progress: Event | None = None

@@ -134,6 +134,11 @@ def worker_status(cell: Cell) -> None:
     )
     for task_id, seconds in found.running.items():
         print(f"  {task_id} has run for {seconds:.1f} s")
+    for handler, seconds in found.starved.items():
+        print(
+            f"  the handler {handler} held Python's lock for {seconds:.1f} s; work its queue in a "
+            "process of its own: python -m runqy_notebook work FILE"
+        )
     if found.abandoned:
         print(f"  {found.abandoned} handler(s) past their time limit still run in the background")
     if found.without_handler:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import inspect
+import io
 import os
 import pickle
 import select
@@ -16,11 +17,13 @@ import subprocess
 import sys
 import threading
 from dataclasses import dataclass
-from typing import Any
+from typing import IO, Any, cast
 
+from runqy_notebook.running import CURRENT, CurrentTask, reporting_task
 from runqy_notebook.tasks import Handler, Loader
 from runqy_notebook.wire.documented import Task
 from runqy_notebook.wire.payload import decode_payload
+from runqy_notebook.worker.overheard import Replies, listen
 
 _ONE_AT_A_TIME = threading.Lock()
 
@@ -52,8 +55,7 @@ class _Errand:
 
     handler: Handler
     loader: Loader | None
-    payload: bytes
-    task_id: str
+    task: Task
 
 
 def run_apart(handler: Handler, loader: Loader | None, task: Task, seconds: float) -> object:
@@ -64,7 +66,7 @@ def run_apart(handler: Handler, loader: Loader | None, task: Task, seconds: floa
     import cloudpickle  # seldom needed, so not loaded with the worker
 
     try:
-        errand = cloudpickle.dumps((sys.path, _Errand(handler, loader, task.payload, task.id)))
+        errand = cloudpickle.dumps((sys.path, _Errand(handler, loader, task)))
     except Exception as error:
         raise NotPortableError(f"{type(error).__name__}: {error}") from error
     with _ONE_AT_A_TIME:
@@ -79,12 +81,13 @@ def _sent(errand: bytes, seconds: float) -> object:
         [sys.executable, "-m", "runqy_notebook.worker.apart"],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
         start_new_session=True,  # an interrupt of the kernel is not meant for it
         env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
     )
     assert child.stdin is not None  # noqa: S101 - asked for
     assert child.stdout is not None  # noqa: S101 - asked for
+    listening = listen(child)
     overdue = threading.Timer(seconds, child.kill)
     overdue.daemon = True
     overdue.start()
@@ -92,7 +95,7 @@ def _sent(errand: bytes, seconds: float) -> object:
         with contextlib.suppress(OSError):  # it died before it had read everything
             child.stdin.write(errand)
             child.stdin.flush()
-        answer = child.stdout.read()
+        answer = _answer(child.stdout)
         child.wait()
     finally:
         in_time = overdue.is_alive()
@@ -102,11 +105,12 @@ def _sent(errand: bytes, seconds: float) -> object:
         with contextlib.suppress(OSError):
             child.stdin.close()
         child.stdout.close()
+        listening.join()
     if not answer and not in_time:
         raise TimeoutError
     if not answer:
         raise DiedError(child.returncode)
-    word, *rest = pickle.loads(answer)  # noqa: S301 - from our own child
+    word, *rest = answer
     if word == "value":
         return rest[0]
     if word == "unreadable":
@@ -114,8 +118,22 @@ def _sent(errand: bytes, seconds: float) -> object:
     raise RaisedError(*rest)
 
 
+def _answer(replies: IO[bytes]) -> tuple[Any, ...] | None:
+    """The last thing that the child has to say; what it says before is its progress."""
+    task = reporting_task()
+    while True:
+        try:
+            word, *rest = pickle.load(replies)  # noqa: S301 - from our own child
+        except (EOFError, pickle.UnpicklingError):  # it died, perhaps within a word
+            return None
+        if word != "progress":
+            return (word, *rest)
+        if task is not None and task.report is not None:
+            task.report.progress(*rest)
+
+
 def _run(errand: _Errand) -> object:
-    arguments: list[Any] = [decode_payload(errand.payload, errand.task_id)]
+    arguments: list[Any] = [decode_payload(errand.task.payload, errand.task.id)]
     if errand.handler.takes_context:
         arguments.append(_finished(errand.loader.function()) if errand.loader else None)
     return _finished(errand.handler.function(*arguments))
@@ -154,6 +172,8 @@ def main() -> None:
 
     reply = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # what the handler prints is no answer
+    for stream in (sys.stdout, sys.stderr):
+        cast(io.TextIOWrapper, stream).reconfigure(line_buffering=True, errors="backslashreplace")
     _die_with_the_kernel()
     try:
         path, errand = pickle.load(sys.stdin.buffer)  # noqa: S301 - from our own kernel
@@ -164,10 +184,14 @@ def main() -> None:
         answer: tuple[object, ...] = ("unreadable", f"{type(error).__name__}: {error}")
     else:
         sys.path[:] = path
+        CURRENT.set(CurrentTask(errand.task, Replies(reply)))
         try:
             answer = ("value", _run(errand))
         except BaseException as error:  # noqa: BLE001 - a handler may raise anything
             answer = ("raised", describe(error), traceback_of(error))
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(Exception):  # the handler may have closed or replaced it
+            stream.flush()
     with reply:
         try:
             told = cloudpickle.dumps(answer)

@@ -13,8 +13,8 @@ import threading
 from collections.abc import Iterable, Iterator
 from typing import Any, TextIO, cast
 
-from runqy_notebook.running import CURRENT
-from runqy_notebook.worker import bars, inherit
+from runqy_notebook.running import CURRENT, Report
+from runqy_notebook.worker import bars, figures, inherit
 
 _NAMES = ("stdout", "stderr")
 
@@ -107,7 +107,7 @@ class _Write:
         return cast(int, write(text, *rest, **options))
 
 
-def _report() -> Any:
+def _report() -> Report | None:
     task = CURRENT.get()
     return task.report if task is not None else None
 
@@ -140,6 +140,7 @@ class Capture:
                     _rebind(stream.beneath, stream)
                 inherit.start()
                 bars.start()
+                figures.start()
 
     def stop(self) -> None:
         """Takes the streams away. Where somebody put another one over ours, theirs stays, and ours
@@ -154,6 +155,7 @@ class Capture:
                 self.take_back()
                 inherit.stop()
                 bars.stop()
+                figures.stop()
 
     def over(self, name: str, beneath: TextIO) -> Stream:
         """A stream over another one that somebody put in the place of stdout or stderr."""

@@ -250,7 +250,7 @@ def _note_of(events: list[Event]) -> Note:
             dropped += event.dropped
         elif event.kind is Kind.PROGRESS:
             progress = event
-    return Note(tuple(lines), dropped, progress, tuple(map(_slim, events)))
+    return Note(events[0].by, tuple(lines), dropped, progress, tuple(map(_slim, events)))
 
 
 def _slim(event: Event) -> Event:

@@ -70,9 +70,9 @@ class Worker:
         self.serving = Serving(names, registry, settings.separator, priorities)
         self._on_notice = on_notice
         self._broker = broker.impatient(patience=max(1.0, settings.lease / 3))
-        self._contexts = Contexts()
-        self.runner = Runner(registry, self._contexts, settings, self.notice)
-        self._loading = Loading(registry, self._contexts, self.serving, self.notice)
+        self.contexts = Contexts()
+        self.runner = Runner(registry, self.contexts, settings, self.notice)
+        self._loading = Loading(registry, self.contexts, self.serving, self.notice)
         self._outage = Outage(self.notice)
         self.settler = Settler(
             self._broker,
@@ -285,7 +285,7 @@ class Worker:
     def slot_ended(self, slot: Slot) -> None:
         """Forgets a slot whose thread is over."""
         self._idle.leave(slot)
-        self._contexts.forget_slot(slot.loop)
+        self.contexts.forget_slot(slot.loop)
         with self._lock:
             self._drop(slot)
             if slot.is_abandoned:
