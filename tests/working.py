@@ -12,6 +12,7 @@ import redis as redis_py
 
 from runqy_notebook.broker.broker import Broker, Retention
 from runqy_notebook.broker.connect import open_client
+from runqy_notebook.events import Events
 from runqy_notebook.registry import Handler, Loader, Registry
 from runqy_notebook.settings import Settings
 from runqy_notebook.wire.outcomes import Outcome
@@ -48,6 +49,7 @@ def new_worker(
     priorities: Mapping[str, int] | None = None,
     on_outcome: Callable[[Outcome], None] = lambda outcome: None,
     on_notice: Callable[[str], None] = lambda text: None,
+    events: Events | None = None,
     **settings: Any,
 ) -> Worker:
     """A worker that was not started yet."""
@@ -60,6 +62,7 @@ def new_worker(
         priorities=priorities,
         on_outcome=on_outcome,
         on_notice=on_notice,
+        events=events,
     )
 
 

@@ -21,6 +21,7 @@ from runqy_notebook.worker.outage import Outage
 from runqy_notebook.worker.screen import Screen
 
 INTERVAL = 0.1  # seconds between two rounds
+GATHER = 0.02  # seconds from the first word to a round: a print is several words
 REST = 1.0  # seconds without notes after one that Redis did not take
 MOST_LINES = 1_000  # of a task in one round: the newest; the others are counted
 MOST_SHOWN = 20  # displays of a task in one round
@@ -194,6 +195,7 @@ class Reporter:
         while not self._is_stopping:
             with self._turn:
                 self._turn.wait_for(lambda: self._marked or self._is_stopping)
+                self._turn.wait_for(lambda: self._is_stopping, GATHER)
                 marked, self._marked = list(self._marked), {}
             try:
                 for report in marked:

@@ -1,0 +1,413 @@
+"""What handlers say: to their own task, whoever says something at the same time."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import logging
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+import redis as redis_py
+
+from runqy_notebook import current_task
+from runqy_notebook.broker.inspect import Inspector
+from runqy_notebook.broker.notes import LINES, Note
+from runqy_notebook.events import Events
+from runqy_notebook.wire.events import Event, Kind
+from runqy_notebook.worker.reporter import MOST_LINES
+from tests.broking import broker_of, claim, done, push, settle
+from tests.waiting import wait_until
+from tests.working import registry_of, told, working
+
+
+class Heard:
+    """What listeners of the worker's process hear."""
+
+    def __init__(self) -> None:
+        self.events: list[Event] = []
+        self.hub = Events()
+        self.hub.subscribe(self.events.append)
+
+    def of(self, task_id: str, kind: Kind) -> list[Event]:
+        return [e for e in list(self.events) if e.task_id == task_id and e.kind is kind]
+
+    def lines(self, task_id: str) -> list[str]:
+        return [line for event in self.of(task_id, Kind.LOG) for line in event.lines]
+
+    def has_ended(self, *ids: str) -> bool:
+        ends = (Kind.COMPLETED, Kind.ARCHIVED, Kind.RETRIED)
+        ended = {event.task_id for event in list(self.events) if event.kind in ends}
+        return ended.issuperset(ids)
+
+
+def hear(
+    redis: redis_py.Redis, url: str, handler: Callable[[Any], Any], *ids: str, **options: Any
+) -> Heard:
+    """What is heard while a worker runs these tasks, a slot each."""
+    heard = Heard()
+    ids = ids or ("t1",)
+    for task_id in ids:
+        push(redis, task_id, payload=json.dumps({"name": task_id}), max_retry="0")
+    options = {"concurrency": len(ids), **options}
+    with working(url, registry_of(handler), events=heard.hub, **options):
+        wait_until(lambda: heard.has_ended(*ids), f"not all ended: {heard.events}")
+    return heard
+
+
+def test_prints_of_handlers_at_the_same_time_go_each_to_its_task(
+    redis: redis_py.Redis, url: str
+) -> None:
+    ids = ("a", "b", "c", "d")
+    together = threading.Barrier(len(ids))
+
+    def handler(payload: dict[str, str]) -> None:
+        together.wait(10)
+        for number in range(100):
+            print(payload["name"], number)
+
+    heard = hear(redis, url, handler, *ids)
+
+    for name in ids:
+        assert heard.lines(name) == [f"{name} {number}" for number in range(100)]
+
+
+def test_every_way_to_write_is_heard_in_order(redis: redis_py.Redis, url: str) -> None:
+    bound = logging.StreamHandler()  # to the stream that was there before the worker
+    logger = logging.Logger("of the test")
+    logging.getLogger().addHandler(bound)
+
+    def handler(payload: object) -> None:
+        print("printed")
+        sys.stdout.write("writ")
+        sys.stdout.writelines(["ten\n"])
+        print("to stderr", file=sys.stderr)
+        logging.getLogger().warning("logged by the root")
+        logger.addHandler(logging.StreamHandler())
+        logger.warning("logged by a new one")
+        current_task().log("told", 1)
+        print("no newline", end="", flush=True)
+
+    lines = hear(redis, url, handler).lines("t1")
+    logging.getLogger().removeHandler(bound)
+
+    assert lines == [
+        "printed",
+        "written",
+        "to stderr",
+        "logged by the root",
+        "logged by a new one",
+        "told 1",
+        "no newline",
+    ]
+
+
+def test_threads_and_pools_of_a_handler_belong_to_its_task(redis: redis_py.Redis, url: str) -> None:
+    with ThreadPoolExecutor(2) as shared:  # its threads outlive the task that first used it
+
+        def handler(payload: dict[str, str]) -> None:
+            name = payload["name"]
+            thread = threading.Thread(target=print, args=(f"{name} thread",))
+            thread.start()
+            thread.join()
+            timer = threading.Timer(0, print, (f"{name} timer",))
+            timer.start()
+            timer.join()
+            with ThreadPoolExecutor(1) as own:
+                own.submit(print, f"{name} own pool").result()
+            shared.submit(lambda: print(current_task().id, "shared pool")).result()
+
+        heard = hear(redis, url, handler, "a", "b", concurrency=1)
+        assert shared.submit(threading.get_ident).result() != threading.get_ident()
+
+    kinds = ("thread", "timer", "own pool", "shared pool")
+    assert heard.lines("a") == [f"a {kind}" for kind in kinds]
+    assert heard.lines("b") == [f"b {kind}" for kind in kinds]
+
+
+def test_an_async_handler_and_what_it_leaves_to_threads_and_tasks(
+    redis: redis_py.Redis, url: str
+) -> None:
+    import asyncio
+
+    async def handler(payload: dict[str, str]) -> None:
+        async def part(number: int) -> None:
+            await asyncio.sleep(0.001)
+            print(current_task().id, number)
+
+        await asyncio.gather(part(1), part(2))
+        await asyncio.to_thread(print, "from a thread")
+        asyncio.run(part(3))
+
+    heard = hear(redis, url, handler, "a", "b")
+
+    assert heard.lines("a") == ["a 1", "a 2", "from a thread", "a 3"]
+    assert heard.lines("b") == ["b 1", "b 2", "from a thread", "b 3"]
+
+
+def test_a_hundred_thousand_lines_are_counted_to_the_last(redis: redis_py.Redis, url: str) -> None:
+    def handler(payload: object) -> None:
+        for number in range(100_000):
+            print("line", number)
+
+    heard = hear(redis, url, handler)
+
+    logs = heard.of("t1", Kind.LOG)
+    assert all(len(event.lines) <= MOST_LINES for event in logs)
+    assert sum(len(event.lines) + event.dropped for event in logs) == 100_000
+    assert logs[-1].lines[-1] == "line 99999"
+    said = Inspector(redis).said("t1")
+    assert said.lines == tuple(f"line {n}" for n in range(100_000 - LINES, 100_000))
+    assert said.dropped == 100_000 - LINES
+    assert 0 < redis.ttl("asynq:nb:log:t1") <= 86_400
+    assert 0 < redis.ttl("asynq:nb:said:t1") <= 86_400
+
+
+def test_a_bar_is_one_line_that_changes(redis: redis_py.Redis, url: str) -> None:
+    from tqdm import tqdm
+
+    heard = Heard()
+
+    def bars_at(number: int) -> bool:
+        return any(f"{number}/3" in event.note for event in heard.of("t1", Kind.LOG))
+
+    def handler(payload: object) -> None:
+        for number in tqdm(range(3), mininterval=0):
+            wait_until(lambda at=number: bars_at(at), "the bar was not told")  # type: ignore[misc]
+
+    push(redis, "t1", max_retry="0")
+    with working(url, registry_of(handler), events=heard.hub):
+        wait_until(lambda: heard.has_ended("t1"), "not ended")
+
+    assert heard.of("t1", Kind.COMPLETED), heard.events
+    (line,) = heard.lines("t1")
+    assert line.startswith("100%")
+    assert "3/3" in line
+
+
+def test_progress_is_told_and_kept(redis: redis_py.Redis, url: str) -> None:
+    def handler(payload: object) -> None:
+        for step in range(1, 1_001):
+            current_task().progress(step, 1_000, f"step {step}")
+
+    heard = hear(redis, url, handler)
+
+    told = heard.of("t1", Kind.PROGRESS)
+    assert len(told) < 100, "gathered, about ten a second"
+    assert (told[-1].done, told[-1].total, told[-1].note) == (1_000, 1_000, "step 1000")
+    said = Inspector(redis).said("t1")
+    assert (said.done, said.total, said.note) == (1_000, 1_000, "step 1000")
+
+
+def test_the_last_words_come_before_the_outcome(redis: redis_py.Redis, url: str) -> None:
+    def handler(payload: object) -> None:
+        print("and now")
+        raise ValueError("broken")
+
+    heard = hear(redis, url, handler)
+
+    kinds = [event.kind for event in heard.events]
+    assert kinds.index(Kind.LOG) < kinds.index(Kind.ARCHIVED)
+    assert Inspector(redis).log_lines("t1") == ("and now",)
+
+
+def test_others_hear_it_over_redis(redis: redis_py.Redis, url: str) -> None:
+    pubsub = redis.pubsub()
+    pubsub.subscribe("asynq:events:0:mail_default")
+
+    hear(redis, url, lambda payload: print("hello"))
+
+    found = []
+
+    def has_come() -> bool:
+        message = pubsub.get_message(timeout=0.1)
+        if message and message["type"] == "message":
+            found.append(json.loads(message["data"]))
+        return any("lines" in each for each in found)
+
+    wait_until(has_come, f"no log event: {found}")
+    pubsub.close()
+    log = found[-1]
+    assert (log["id"], log["lines"], log["attempt"]) == ("t1", ["hello"], 1)
+
+
+def test_a_silent_handler_costs_no_thread_and_no_key(redis: redis_py.Redis, url: str) -> None:
+    names: list[str] = []
+
+    def handler(payload: object) -> None:
+        names.extend(thread.name for thread in threading.enumerate())
+
+    heard = hear(redis, url, handler)
+
+    assert "runqy-reporter" not in names
+    assert {event.kind for event in heard.events} == {Kind.STARTED, Kind.COMPLETED}
+    assert not redis.exists("asynq:nb:log:t1", "asynq:nb:said:t1")
+
+
+def test_a_handler_knows_that_its_worker_stops(redis: redis_py.Redis, url: str) -> None:
+    begun, seen = threading.Event(), threading.Event()
+
+    def handler(payload: object) -> None:
+        assert not current_task().cancelled
+        begun.set()
+        wait_until(lambda: current_task().cancelled, "it was not told")
+        seen.set()
+
+    push(redis, "t1")
+    with working(url, registry_of(handler), shutdown_timeout=10.0) as worker:
+        assert begun.wait(10)
+        worker.stop()
+
+    assert seen.is_set()
+
+
+def test_only_the_holder_of_the_claim_writes(redis: redis_py.Redis) -> None:
+    broker = broker_of(redis)
+    push(redis, "t1")
+    (mine,) = claim(broker)
+
+    assert broker.note(mine, Note("me", ("first",)))
+    assert settle(broker, done(mine)) == ["OK"]
+    assert not broker.note(mine, Note("me", ("too late",)))
+
+    assert Inspector(redis).log_lines("t1") == ("first",)
+
+
+def test_a_new_life_of_an_id_begins_with_an_empty_log(redis: redis_py.Redis) -> None:
+    broker = broker_of(redis)
+    push(redis, "t1")
+    (first,) = claim(broker)
+    broker.note(first, Note("me", ("old",)))
+    settle(broker, done(first))
+
+    push(redis, "t1")
+    (second,) = claim(broker)
+    broker.note(second, Note("me", ("new",), dropped=2))
+
+    said = Inspector(redis).said("t1")
+    assert (said.lines, said.dropped) == (("new",), 2)
+
+
+def test_keys_of_a_wrong_type_cost_nobody_his_log(redis: redis_py.Redis) -> None:
+    broker = broker_of(redis)
+    push(redis, "t1")
+    (task,) = claim(broker)
+    redis.set("asynq:nb:log:t1", "a stranger's")
+    redis.set("asynq:nb:said:t1", "too")
+
+    assert broker.note(task, Note("me", ("line",)))
+    assert Inspector(redis).log_lines("t1") == ("line",)
+
+
+def test_a_handler_apart_is_heard_too(redis: redis_py.Redis, url: str) -> None:
+    def handler(payload: dict[str, str]) -> str:
+        import os
+
+        current_task().progress(1, 2, "apart")
+        print("printed in", payload["name"])
+        subprocess.run([sys.executable, "-c", "print('by a program')"], check=True)
+        current_task().log("told")
+        os.write(2, "tschüß\n".encode())
+        return "done"
+
+    heard = Heard()
+    push(redis, "t1", payload='{"name": "t1"}', crashes="1", max_retry="0")
+    with working(url, registry_of(handler), events=heard.hub):
+        wait_until(lambda: heard.has_ended("t1"), "it did not end", 30)
+
+    assert heard.of("t1", Kind.COMPLETED), heard.events
+    assert heard.lines("t1") == ["printed in t1", "by a program", "told", "tschüß"]
+    assert [event.note for event in heard.of("t1", Kind.PROGRESS)] == ["apart"]
+
+
+def test_outside_a_notebook_prints_go_where_they_always_went_too(
+    redis: redis_py.Redis, url: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    heard = hear(redis, url, lambda payload: print("to both"))
+
+    assert heard.lines("t1") == ["to both"]
+    assert capsys.readouterr().out == "to both\n"
+
+
+def test_the_streams_and_loggers_are_as_before_afterwards(redis: redis_py.Redis, url: str) -> None:
+    there, bound = (sys.stdout, sys.stderr), logging.StreamHandler(sys.stderr)
+    start, submit = threading.Thread.start, ThreadPoolExecutor.submit
+    logging.getLogger().addHandler(bound)
+
+    def handler(payload: object) -> None:
+        assert bound.stream is sys.stderr is not there[1]
+        logging.getLogger("left").addHandler(logging.StreamHandler())
+
+    heard = hear(redis, url, handler)
+    left = logging.getLogger("left").handlers[0]
+    logging.getLogger().removeHandler(bound)
+    logging.getLogger("left").handlers.clear()
+
+    assert heard.of("t1", Kind.COMPLETED), heard.events
+    assert (sys.stdout, sys.stderr) == there
+    assert bound.stream is there[1]
+    assert isinstance(left, logging.StreamHandler)
+    assert left.stream is there[1]
+    assert threading.Thread.start is start
+    assert ThreadPoolExecutor.submit is submit
+
+
+def test_somebody_elses_stream_over_ours_stays(redis: redis_py.Redis, url: str) -> None:
+    theirs = io.StringIO()
+
+    with contextlib.ExitStack() as afterwards:
+        with working(url, registry_of(print)):
+            ours = sys.stdout
+            afterwards.enter_context(contextlib.redirect_stdout(theirs))
+        assert sys.stdout is theirs
+        print("caught")
+
+    print("passed on", file=ours)
+    assert theirs.getvalue() == "caught\n"
+    sys.stdout = ours.beneath  # type: ignore[attr-defined]
+
+
+def test_who_listens_badly_ends_nothing(redis: redis_py.Redis, url: str) -> None:
+    def fails(event: Event) -> None:
+        raise RuntimeError("a broken card")
+
+    heard = Heard()
+    heard.hub = Events()
+    heard.hub.subscribe(fails)
+    heard.hub.subscribe(heard.events.append)
+    push(redis, "t1")
+    with working(url, registry_of(print), events=heard.hub):
+        wait_until(lambda: heard.has_ended("t1"), "it did not end")
+
+
+def test_the_switch_interval_is_short_while_handlers_run(redis: redis_py.Redis, url: str) -> None:
+    before, during = sys.getswitchinterval(), []
+
+    hear(redis, url, lambda payload: during.append(sys.getswitchinterval()))
+    hear(redis, url, lambda payload: during.append(sys.getswitchinterval()), switch_interval=0.0)
+
+    assert during == [pytest.approx(0.0005), pytest.approx(before)]
+    assert sys.getswitchinterval() == pytest.approx(before)
+
+
+def test_who_starves_the_process_is_named_once(redis: redis_py.Redis, url: str) -> None:
+    def hog(payload: object) -> None:
+        sum(range(15 * 10**7))  # one call that does not let go, for two seconds or more
+
+    push(redis, "t1")
+    push(redis, "t2")
+    with working(url, registry_of(hog), guardian=False) as worker:
+        wait_until(lambda: worker.status.completed == 2, "not done", 60)
+        wait_until(lambda: worker.status.starved, "nobody was named")
+        notices = told(worker, "held Python's lock")
+        (name,) = worker.status.starved
+
+    assert "hog" in name
+    assert len(notices) == 1
+    assert "python -m runqy_notebook work FILE mail_default" in notices[0]

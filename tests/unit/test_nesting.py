@@ -1,0 +1,146 @@
+"""Loops that run within loops, and that nobody else's asyncio notices."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+import pytest
+
+from runqy_notebook.worker import nesting
+
+
+def asyncio_now() -> dict[str, Any]:
+    return {
+        "run": asyncio.run,
+        "run in runners": asyncio.runners.run,
+        "new_event_loop": asyncio.new_event_loop,
+        "get_event_loop": asyncio.get_event_loop,
+        "Task": asyncio.Task,
+        "Future": asyncio.Future,
+        "loop class": dict(vars(asyncio.SelectorEventLoop)),
+        "base class": dict(vars(asyncio.BaseEventLoop)),
+    }
+
+
+UNTOUCHED = asyncio_now()
+
+
+def run(main: Coroutine[Any, Any, Any]) -> Any:
+    """On a loop of ours."""
+    loop = nesting.open_loop()
+    try:
+        return loop.run_until_complete(main)
+    finally:
+        nesting.close_loop(loop)
+
+
+async def doubled(number: int) -> int:
+    await asyncio.sleep(0.001)
+    return 2 * number
+
+
+def by_run(number: int) -> int:
+    return asyncio.run(doubled(number))
+
+
+def by_the_running_loop(number: int) -> int:
+    return asyncio.get_event_loop().run_until_complete(doubled(number))
+
+
+def by_a_new_loop(number: int) -> int:
+    loop = asyncio.new_event_loop()
+    try:
+        return loop.run_until_complete(doubled(number))
+    finally:
+        loop.close()
+
+
+@pytest.mark.parametrize("nested", [by_run, by_the_running_loop, by_a_new_loop])
+def test_code_written_for_a_script_runs_within_a_loop(nested: Callable[[int], int]) -> None:
+    async def deeper(depth: int) -> int:
+        task = asyncio.current_task()
+        found = nested(depth) if depth < 2 else asyncio.run(deeper(depth - 1))
+        assert asyncio.current_task() is task
+        await asyncio.sleep(0)
+        return found
+
+    assert run(deeper(3)) == 2
+
+
+def test_what_runs_on_the_loop_goes_on_during_a_nested_run() -> None:
+    async def main() -> int:
+        ticks = 0
+
+        async def tick() -> None:
+            nonlocal ticks
+            while True:
+                ticks += 1
+                await asyncio.sleep(0.001)
+
+        ticking = asyncio.ensure_future(tick())
+        asyncio.run(asyncio.sleep(0.1))
+        ticking.cancel()
+        return ticks
+
+    assert run(main()) > 5
+
+
+def test_an_error_comes_out_of_a_nested_run_as_it_is() -> None:
+    async def failing() -> None:
+        await asyncio.sleep(0)
+        raise KeyError("inner")
+
+    async def main() -> str:
+        with pytest.raises(KeyError, match="inner"):
+            asyncio.run(failing())
+        return await asyncio.wait_for(asyncio.sleep(0, "went on"), 1)
+
+    assert run(main()) == "went on"
+
+
+def test_elsewhere_asyncio_is_the_same_and_afterwards_everywhere() -> None:
+    found: list[int] = []
+
+    loop = nesting.open_loop()
+    try:
+        during = asyncio_now()
+        thread = threading.Thread(target=lambda: found.append(asyncio.run(doubled(4))))
+        thread.start()
+        thread.join()
+    finally:
+        nesting.close_loop(loop)
+
+    assert found == [8]
+    assert asyncio_now() == UNTOUCHED
+    changed = {name for name, value in during.items() if value != UNTOUCHED[name]}
+    assert changed == {"run", "run in runners", "new_event_loop"}
+
+
+def test_a_loop_that_is_not_ours_refuses_nesting_while_ours_are_open() -> None:
+    async def nests() -> str:
+        coroutine = doubled(1)
+        try:
+            asyncio.run(coroutine)
+        except RuntimeError as error:
+            return str(error)
+        finally:
+            coroutine.close()
+        return "it ran"
+
+    loop = nesting.open_loop()
+    try:
+        assert "cannot be called from a running event loop" in asyncio.run(nests())
+    finally:
+        nesting.close_loop(loop)
+
+
+def test_cancelled_timers_are_forgotten() -> None:
+    async def many() -> int:
+        for _ in range(2_000):
+            await asyncio.wait_for(asyncio.sleep(0), 1_000)
+        return len(asyncio.get_running_loop()._scheduled)  # type: ignore[attr-defined]
+
+    assert run(many()) < 500
