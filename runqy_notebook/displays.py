@@ -44,7 +44,7 @@ class Displays:
             """A worker may have been started or stopped meanwhile."""
             result = leave(capturing, *error)
             if CAPTURE.is_on:
-                CAPTURE.put_back()
+                CAPTURE.cover()
             CAPTURE.take_back()
             return result
 

@@ -133,11 +133,7 @@ class Capture:
             self._users += 1
             if self._users == 1:
                 self._tee = tee
-                there = {name: getattr(sys, name) for name in _NAMES}
-                self._streams = [self.over(*each) for each in there.items() if each[1]]
-                for stream in self._streams:
-                    setattr(sys, stream.name_of_stream, stream)
-                    _rebind(stream.beneath, stream)
+                self.cover()
                 inherit.start()
                 bars.start()
                 figures.start()
@@ -161,11 +157,18 @@ class Capture:
         """A stream over another one that somebody put in the place of stdout or stderr."""
         return beneath if isinstance(beneath, Stream) else Stream(name, beneath, tee=self._tee)
 
-    def put_back(self) -> None:
-        """Puts the streams over those that were there before, where somebody put these back."""
-        for stream in self._streams:
-            if getattr(sys, stream.name_of_stream) is stream.beneath:
-                setattr(sys, stream.name_of_stream, stream)
+    def cover(self) -> None:
+        """Puts our streams over what stands for stdout and stderr now."""
+        for name in _NAMES:
+            beneath = getattr(sys, name)
+            if beneath is None or isinstance(beneath, Stream):  # None: there is no console
+                continue
+            known = (stream for stream in self._streams if stream.beneath is beneath)
+            stream = next(known, None) or self.over(name, beneath)
+            setattr(sys, name, stream)
+            _rebind(beneath, stream)
+            if stream not in self._streams:
+                self._streams.append(stream)
 
     def take_back(self) -> None:
         """Takes any of our streams away, for the time after `stop`."""
