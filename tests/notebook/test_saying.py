@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+import itertools
+import time
 
 import pytest
 
@@ -302,3 +304,29 @@ def test_an_async_handler_runs_inline_too(kernel: Kernel) -> None:
     assert kernel.run("import asyncio; await asyncio.sleep(0.01); t.rerun_inline()[0]").value
     assert "1 / payload['n']" in kernel.try_run("u.rerun_inline()").error
     assert kernel.run("await asyncio.sleep(0.01, 'well')").value == "'well'"
+
+
+BUSY = """
+def act(payload):
+    while not over: sum(range(1000))
+"""
+
+
+def test_cells_answer_while_a_handler_computes(kernel: Kernel) -> None:
+    def seconds() -> list[float]:
+        begun = [time.perf_counter()]
+        for _ in range(40):
+            kernel.run("1 + 1")
+            begun.append(time.perf_counter())
+        return sorted(after - before for before, after in itertools.pairwise(begun))
+
+    listening(kernel, BUSY)
+    kernel.run("over = []")
+    idle = seconds()
+    kernel.run("t = current.session().enqueue('q', {})")
+    kernel.run("while not current.session().worker.status.running: time.sleep(0.01)")
+
+    busy = seconds()
+    kernel.run("over.append(1); t.wait(20)")
+
+    assert busy[20] <= 3 * idle[38], f"median {busy[20]:.3f} s, idle p95 {idle[38]:.3f} s"
