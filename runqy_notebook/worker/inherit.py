@@ -14,6 +14,8 @@ from typing import Any
 
 from runqy_notebook.running import CURRENT, CurrentTask
 
+_OURS = "runqy-"  # what our own threads are called: they serve every task, whoever needs them first
+
 _thread_start: Any = None
 _submit: Any = None
 
@@ -38,7 +40,7 @@ def stop() -> None:
 
 def _start(self: threading.Thread) -> None:
     task = CURRENT.get()
-    if task is not None:
+    if task is not None and not self.name.startswith(_OURS):
         run = _belonging(task, self.run)
 
         def once() -> None:

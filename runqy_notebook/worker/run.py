@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import importlib.util
 import inspect
 import time
 import traceback
@@ -21,7 +22,12 @@ from runqy_notebook.wire.payload import decode_payload, encode_small, encode_val
 from runqy_notebook.worker import apart
 from runqy_notebook.worker.contexts import Contexts, SlotLoop
 
-_NOT_THE_USERS = (str(Path(__file__).parent), str(Path(asyncio.__file__).parent))
+_nesting = importlib.util.find_spec("nest_asyncio")
+_NOT_THE_USERS = (
+    str(Path(__file__).parent),
+    str(Path(asyncio.__file__).parent),
+    *((_nesting.origin,) if _nesting and _nesting.origin else ()),
+)
 """Where the frames lie that stand above a handler's own in a traceback."""
 
 ERROR_LIMIT = 2_000

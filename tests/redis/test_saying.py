@@ -20,6 +20,7 @@ from runqy_notebook import current_task
 from runqy_notebook.broker.inspect import Inspector
 from runqy_notebook.broker.notes import LINES, Note
 from runqy_notebook.events import Events
+from runqy_notebook.running import CURRENT
 from runqy_notebook.wire.events import Event, Kind
 from runqy_notebook.worker.reporter import MOST_LINES
 from tests.broking import broker_of, claim, done, push, settle
@@ -384,6 +385,21 @@ def test_who_listens_badly_ends_nothing(redis: redis_py.Redis, url: str) -> None
     push(redis, "t1")
     with working(url, registry_of(print), events=heard.hub):
         wait_until(lambda: heard.has_ended("t1"), "it did not end")
+
+
+def test_listeners_are_called_on_behalf_of_no_task(redis: redis_py.Redis, url: str) -> None:
+    heard, tasks = Heard(), set()
+    heard.hub.subscribe(lambda event: tasks.add((event.kind, CURRENT.get())))
+
+    def handler(payload: object) -> None:
+        print("the first word starts the thread that tells it")
+        wait_until(lambda: heard.lines("t1"), "it was not told while it ran")
+
+    push(redis, "t1")
+    with working(url, registry_of(handler), events=heard.hub):
+        wait_until(lambda: heard.has_ended("t1"), "it did not end")
+
+    assert tasks == {(Kind.STARTED, None), (Kind.LOG, None), (Kind.COMPLETED, None)}
 
 
 def test_the_switch_interval_is_short_while_handlers_run(redis: redis_py.Redis, url: str) -> None:

@@ -11,6 +11,7 @@ from typing_extensions import assert_type
 
 import runqy_notebook
 from runqy_notebook import (
+    CurrentTask,
     Fail,
     Retry,
     RunqyError,
@@ -18,6 +19,7 @@ from runqy_notebook import (
     TaskGroup,
     TaskHandle,
     connect,
+    current_task,
     load,
     run,
     task,
@@ -128,6 +130,15 @@ def script() -> None:
         assert_type(label, str)
     assert_type(connect(), Session)
     run("inference", concurrency=2)
+
+
+@task(queue="training")
+def train(payload: dict[str, int]) -> None:
+    job = current_task()
+    assert_type(job, CurrentTask)
+    assert_type(job.cancelled, bool)
+    job.progress(1, payload["epochs"], note="loss")
+    job.progress("1")  # type: ignore[arg-type]
 
 
 def mistakes(session: Session) -> None:
