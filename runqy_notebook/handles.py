@@ -13,6 +13,7 @@ from collections import Counter
 from collections.abc import Callable, Generator, Iterator, Sequence
 from typing import Any, overload
 
+from runqy_notebook.arriving import AsCompleted
 from runqy_notebook.broker.records import Standing
 from runqy_notebook.errors import (
     PayloadError,
@@ -267,6 +268,12 @@ class TaskGroup(Sequence[TaskHandle]):
             raise ValueError(f'errors is "raise" or "return", not {errors!r}')
         self.wait(timeout)
         return [h._failure if h._failure and errors == "return" else h.result() for h in self]
+
+    def as_completed(self, timeout: float | None = None) -> AsCompleted[TaskHandle]:
+        """The handles in the order in which their tasks are done or have failed, for `for` and
+        `async for`; raises WaitTimeoutError where not all are done within `timeout` seconds.
+        """
+        return AsCompleted(self, self._source, timeout, lambda late: late._timed_out(timeout))
 
     def __await__(self) -> Generator[Any, None, list[Any]]:
         yield from self._source.wait_async(self._handles).__await__()

@@ -69,7 +69,7 @@ class Source:
         if not left:
             return None
         ends = float("inf") if timeout is None else time.monotonic() + timeout
-        with self._watching(left):
+        with self.watching(left):
             for handle in left:
                 if not self._wait_for(handle, ends):
                     return self._last_look(left)
@@ -83,7 +83,7 @@ class Source:
         loop = asyncio.get_running_loop()
         pulse = self._pulses.setdefault(loop, _Pulse(loop, self))
         try:
-            with self._watching(left):
+            with self.watching(left):
                 for handle in left:
                     await pulse.wait(handle)
         finally:
@@ -120,7 +120,8 @@ class Source:
             self._is_looking = False
 
     @contextmanager
-    def _watching(self, handles: Sequence[Awaited]) -> Iterator[None]:
+    def watching(self, handles: Sequence[Awaited]) -> Iterator[None]:
+        """Somebody waits for these handles: `look` looks for them too."""
         with self._lock:
             soon = time.monotonic() + FIRST_LOOK
             self._next_look = min(self._next_look, soon) if self._waits else soon

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 import time
 from typing import Any
 
@@ -120,3 +121,87 @@ def test_a_group_shows_how_far_it_is(halves: Session) -> None:
 
     assert repr(group) == "<3 tasks in q_default: 1 archived, 2 completed>"
     assert repr(group[:1]) == "<1 task in q_default: 1 archived>"
+
+
+# --- in the order in which they are done ----------------------------------------------------------
+
+
+@pytest.fixture
+def gates(session: Session) -> dict[int, threading.Event]:
+    """A worker whose tasks `n` are done when their gate opens; it fails those over 90."""
+    opened = {n: threading.Event() for n in range(100)}
+
+    @task(queue="q", max_retry=0)
+    def handle(payload: dict[str, Any]) -> int:
+        assert opened[payload["n"]].wait(10)
+        if payload["n"] > 90:
+            raise ValueError("no")
+        return int(payload["n"])
+
+    session.start_worker("q", concurrency=3)
+    return opened
+
+
+def test_a_group_gives_its_tasks_as_they_are_completed(
+    session: Session, gates: dict[int, threading.Event]
+) -> None:
+    group = session.enqueue_many("q", [{"n": n} for n in (1, 2, 95)])
+    found = []
+
+    gates[2].set()
+    for handle in group.as_completed(timeout=10):
+        assert handle.is_done
+        found.append(group.ids.index(handle.id))
+        gates[{1: 95, 2: 1, 0: 1}[found[-1]]].set()
+
+    assert found == [1, 2, 0]
+
+
+def test_a_group_gives_its_tasks_to_a_coroutine_that_goes_on_meanwhile(
+    session: Session, gates: dict[int, threading.Event]
+) -> None:
+    group = session.enqueue_many("q", [{"n": n} for n in (1, 2)])
+    ticks = 0
+
+    async def gather() -> list[int]:
+        async def tick() -> None:
+            nonlocal ticks
+            while True:
+                ticks += 1
+                if ticks == 5:
+                    gates[2].set()
+                await asyncio.sleep(0.01)
+
+        ticking = asyncio.ensure_future(tick())
+        found = []
+        async for handle in group.as_completed(timeout=10):
+            found.append(handle.result())
+            gates[1].set()
+        ticking.cancel()
+        return found
+
+    assert asyncio.run(gather()) == [2, 1]
+    assert ticks >= 5
+
+
+def test_what_is_not_completed_in_time_is_told(
+    session: Session, gates: dict[int, threading.Event]
+) -> None:
+    group = session.enqueue_many("q", [{"n": n} for n in (1, 2)])
+    gates[1].set()
+    arriving = iter(group.as_completed(timeout=0.5))
+
+    assert next(arriving).id == group[0].id
+    with pytest.raises(WaitTimeoutError, match=group[1].id):
+        next(arriving)
+    gates[2].set()
+
+
+def test_tasks_done_elsewhere_are_found_as_completed(
+    session: Session, redis: redis_py.Redis
+) -> None:
+    group = session.enqueue_many("q", [{"n": 1}, {"n": 2}])
+    for handle in group:
+        finish(redis, handle.id)
+
+    assert {handle.id for handle in group.as_completed(timeout=10)} == set(group.ids)
