@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import atexit
 from collections import deque
 from contextlib import ExitStack
@@ -9,11 +10,12 @@ from typing import Any
 
 from runqy_notebook import adopt, current
 from runqy_notebook.displays import Displays
-from runqy_notebook.errors import RunqyError
+from runqy_notebook.errors import RunqyError, one_line
 from runqy_notebook.magics import complete, magics
 from runqy_notebook.magics.commands import say_where
 from runqy_notebook.magics.config import RunqyConfig
 from runqy_notebook.magics.grammar import all_commands
+from runqy_notebook.session import Session
 
 GRACE = 1.0
 """Seconds that running tasks get when the kernel shuts down; Jupyter kills it after about 2.5."""
@@ -75,6 +77,22 @@ class Extension:
         """
         while self.notices:
             print(f"runqy: {self.notices.popleft()}")
+        if current.has_session():
+            self._tell_what_goes_on(current.session(), getattr(result, "error_in_exec", None))
+
+    def _tell_what_goes_on(self, session: Session, error: BaseException | None) -> None:
+        """Says that an interrupt ended the wait and not the task."""
+        left, session.source.given_up = session.source.given_up, []
+        if left and isinstance(error, (KeyboardInterrupt, asyncio.CancelledError)):
+            which = (
+                f"Task {one_line(left[0].id, 80)} goes"
+                if len(left) == 1
+                else (f"{len(left)} tasks go")
+            )
+            print(
+                f"runqy: The wait was interrupted. {which} on: wait again, or end "
+                f"{'it' if len(left) == 1 else 'them'} with %runqy cancel."
+            )
 
     def shut_down(self) -> None:
         """The kernel ends: running tasks get a moment, then go back to their queue."""

@@ -56,6 +56,7 @@ class Source:
         self.standings = standings
         self.remedy = remedy
         self.rerun_inline = rerun_inline
+        self.given_up: list[Awaited] = []  # unfinished when the last interrupted wait ended
         self._waits: dict[Awaited, int] = {}  # how many wait for it
         self._interval = FIRST_LOOK
         self._next_look = 0.0
@@ -130,6 +131,9 @@ class Source:
                 self._waits[handle] = self._waits.get(handle, 0) + 1
         try:
             yield
+        except (KeyboardInterrupt, asyncio.CancelledError):
+            self.given_up = [handle for handle in handles if not handle.is_done]
+            raise
         finally:
             with self._lock:
                 for handle in handles:
