@@ -14,6 +14,7 @@ RunqyError
 ├── TaskFailedError          the awaited task was archived
 ├── WaitTimeoutError         the awaited task is not done yet
 ├── ResultNotStoredError     the task is done, its result was neither stored nor kept
+├── DestinationError         a result cannot be delivered there
 └── UsageError               an option or a magic that makes no sense
 
 RunqyNotice                  a warning: it works, but perhaps not as meant
@@ -224,6 +225,14 @@ class ResultNotStoredError(RunqyError):
             "kept by this kernel. Enqueue with store=True (--store), start the worker with "
             "store_results=True (--store-results), or let the handler deliver it."
         )
+
+
+class DestinationError(RunqyError):
+    """A place to which no result is sent; `problem` says why, without a secret of its URL."""
+
+    def __init__(self, problem: str) -> None:
+        self.problem = problem
+        super().__init__(f"Nothing is delivered there: {problem}.")
 
 
 class UsageError(RunqyError):
