@@ -78,6 +78,10 @@ class Layout:
         return f"{self.ours}reply:{slot}"
 
     @property
+    def outbox(self) -> str:
+        return self.ours + "outbox"
+
+    @property
     def pending_pattern(self) -> str:
         """A SCAN pattern that finds the queues outsiders created."""
         return self.root + "*:pending"

@@ -1,0 +1,36 @@
+-- Writes down what came of an attempt to deliver a row.
+--
+-- KEYS  1 outbox
+-- ARGV  1 id  2 token  3 verb (later/delivered/failed/gone)  4 seconds until the next attempt
+--       5 status of the answer, or ''  6 why it failed, or ''  7 seconds it took
+--       8 life of finished rows in seconds  9 finished rows kept
+-- Gives the number of attempts made, or 0 where the row is somebody else's by now.
+-- uses now outbox
+
+local at, outbox, id = now(), KEYS[1], ARGV[1]
+local key = outbox .. ':row:' .. id
+local held = redis.pcall('HMGET', key, 'claim', 'lane', 'to', 'attempts')
+if held[1] ~= ARGV[2] or not is_outbox(outbox) then return 0 end
+
+local due = outbox .. ':due:' .. held[2]
+local made = (tonumber(held[4]) or 0) + 1
+redis.call('ZREM', due, id)
+redis.call('HSET', key, 'attempts', string.format('%.0f', made), 'attempted_at', stamp(at),
+  'answer', ARGV[5], 'error', ARGV[6], 'seconds', ARGV[7])
+if ARGV[3] == 'later' then
+  local when = at + tonumber(ARGV[4])
+  redis.call('HSET', key, 'state', 'waiting', 'due_at', stamp(when))
+  redis.call('HDEL', key, 'claim')
+  redis.call('ZADD', due, when, id)
+  redis.call('EXPIRE', due, outbox_life)
+  redis.call('EXPIRE', key, outbox_life)
+  return made
+end
+if ARGV[3] == 'gone' then
+  local off = outbox .. ':off'
+  redis.call('ZADD', off, at, redis.sha1hex(held[3]))
+  redis.call('ZREMRANGEBYRANK', off, 0, -1001)
+  redis.call('EXPIRE', off, outbox_life)
+end
+finish(outbox, id, ARGV[3], ARGV[6], {ttl = tonumber(ARGV[8]), cap = tonumber(ARGV[9])}, at)
+return made

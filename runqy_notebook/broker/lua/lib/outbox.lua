@@ -1,0 +1,66 @@
+-- A row of the outbox is one body on its way to one destination. Below the prefix `outbox`:
+--   :row:ID    its hash
+--   :due:LANE  zset of ids of the lane: when to attempt them, or when the lease of an attempt ends
+--   :done      zset of finished ids -> when
+--   :off       zset of destinations (SHA-1) that want nothing any more -> since when
+--   itself     zset of all ids -> when they were written
+-- A lane is what a session must know to deliver: the name of a destination, or which secret signs.
+
+local outbox_life = 2592000 -- seconds that anything here lives untouched
+
+-- is_outbox(outbox): whether these keys are what they should be, or not there yet.
+local function is_outbox(outbox)
+  for _, name in ipairs({'', ':done', ':off'}) do
+    local kind = redis.call('TYPE', outbox .. name).ok
+    if kind ~= 'zset' and kind ~= 'none' then return false end
+  end
+  return true
+end
+
+-- forget(outbox, ids): removes rows and all that points at them, but for their lanes.
+local function forget(outbox, ids)
+  for _, id in ipairs(ids) do
+    redis.call('ZREM', outbox .. ':done', id)
+    redis.call('ZREM', outbox, id)
+    redis.call('DEL', outbox .. ':row:' .. id)
+  end
+end
+
+-- finish(outbox, id, state, why, kept, at): ends a row that has left its lane. `kept` is {ttl, cap}:
+-- finished rows live so many seconds, the newest so many of them. What was delivered keeps no body.
+local function finish(outbox, id, state, why, kept, at)
+  local key, done = outbox .. ':row:' .. id, outbox .. ':done'
+  redis.call('HSET', key, 'state', state, 'error', why, 'finished_at', stamp(at))
+  redis.call('HDEL', key, 'claim')
+  if state == 'delivered' then redis.call('HDEL', key, 'body') end
+  redis.call('EXPIRE', key, math.max(1, math.ceil(kept.ttl)))
+  redis.call('ZADD', done, at, id)
+  redis.call('EXPIRE', done, outbox_life)
+  forget(outbox, redis.call('ZRANGEBYSCORE', done, '-inf', at - kept.ttl, 'LIMIT', 0, 100))
+  local extra = math.min(redis.call('ZCARD', done) - kept.cap, 100)
+  if extra > 0 then forget(outbox, redis.call('ZRANGE', done, 0, extra - 1)) end
+end
+
+-- post(outbox, row, body, kept, at): writes a row, unless it is there already. `row` is {id, to,
+-- lane, wait, task_id, queue, status}; `kept` is {ttl, cap, most}: beyond `most` rows in a lane the
+-- oldest one fails.
+local function post(outbox, row, body, kept, at)
+  local key, due = outbox .. ':row:' .. row.id, outbox .. ':due:' .. row.lane
+  local kind = redis.call('TYPE', due).ok
+  if redis.call('EXISTS', key) == 1 or (kind ~= 'zset' and kind ~= 'none') then return end
+  redis.call('HSET', key, 'to', row.to, 'lane', row.lane, 'task_id', row.task_id,
+    'queue', row.queue, 'status', row.status, 'body', body, 'state', 'waiting', 'attempts', '0',
+    'created_at', stamp(at), 'due_at', stamp(at + row.wait))
+  redis.call('EXPIRE', key, outbox_life)
+  redis.call('ZADD', due, at + row.wait, row.id)
+  redis.call('EXPIRE', due, outbox_life)
+  redis.call('ZADD', outbox, at, row.id)
+  redis.call('EXPIRE', outbox, outbox_life)
+  redis.call('ZREMRANGEBYSCORE', outbox, '-inf', at - outbox_life)
+  if redis.call('ZCARD', due) > kept.most then
+    local oldest = redis.call('ZPOPMIN', due)[1]
+    if redis.call('EXISTS', outbox .. ':row:' .. oldest) == 1 then
+      finish(outbox, oldest, 'failed', 'too many deliveries waited before it', kept, at)
+    end
+  end
+end

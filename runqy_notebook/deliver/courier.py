@@ -1,0 +1,227 @@
+"""The courier: attempts what is due in the outbox, on threads of its own."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from typing import Final
+
+from runqy_notebook.broker.outbox import Outbox, Row
+from runqy_notebook.deliver.directory import Directory
+from runqy_notebook.deliver.guard import masked
+from runqy_notebook.deliver.schedule import Schedule
+from runqy_notebook.deliver.webhook import Attempt, Delivered, Failed, Gone, attempt
+from runqy_notebook.errors import ConnectionFailedError, DestinationError, one_line
+from runqy_notebook.wire.deliveries import DeliveryState
+
+THREADS: Final = 8
+"""Attempts at a time."""
+
+_MOST_AT_ONE = 2  # attempts at a time at a slow destination: it leaves room for others
+_SLOW = 1.0  # seconds of the last attempt that make a destination a slow one
+_LOOK_EVERY = 1.0  # seconds between looks for what others wrote
+_REST = 1.0  # seconds after Redis did not answer
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """When attempts are made, how many seconds each may take, and which (address, port) of our own
+    may be reached although they are private.
+    """
+
+    schedule: Schedule
+    deadline: float
+    allowed: Collection[tuple[str, int]] = ()
+
+    @property
+    def lease(self) -> float:
+        """Seconds after which an attempt of which nobody heard counts as never made."""
+        return max(1.5 * self.deadline, self.deadline + 1.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What is told of an attempt: `state` is what the delivery came to by it."""
+
+    row: Row
+    attempt: Attempt
+    state: DeliveryState
+    made: int
+
+
+class Courier:
+    """Delivers for one session. One thread at a time looks for rows; when it finds one it attempts
+    it, and another looks on. `name` tells couriers apart.
+    """
+
+    def __init__(
+        self,
+        outbox: Outbox,
+        directory: Directory,
+        name: str,
+        rules: Callable[[], Rules],
+        *,
+        on_attempt: Callable[[Report], None] = lambda report: None,
+        notice: Callable[[str], None] = lambda text: None,
+    ) -> None:
+        self._outbox = outbox
+        self._directory = directory
+        self._name = name
+        self._rules = rules
+        self._on_attempt = on_attempt
+        self._notice = notice
+        self._threads: list[threading.Thread] = []
+        self._looking = threading.Lock()
+        self._lock = threading.Lock()
+        self._woken = threading.Event()
+        self._stopping = threading.Event()
+        self._under_way: list[str] = []
+        self._slow: set[str] = set()
+        self._claims = 0
+        self._faults: set[str] = set()
+
+    @property
+    def is_running(self) -> bool:
+        return bool(self._threads) and not self._stopping.is_set()
+
+    def start(self) -> None:
+        """Begins to deliver, if it has not yet."""
+        with self._lock:
+            if not self._threads:
+                self._add_thread()
+        self.wake()
+
+    def wake(self) -> None:
+        """Has it look at once."""
+        self._woken.set()
+
+    def stop(self, seconds: float) -> None:
+        """Ends the threads; an attempt under way may end within so many seconds. What is cut short
+        is attempted again when its lease has ended.
+        """
+        ends = time.monotonic() + seconds
+        self._stopping.set()
+        self.wake()
+        for thread in list(self._threads):
+            if thread is not threading.current_thread():
+                thread.join(max(0.0, ends - time.monotonic()))
+
+    def tick(self) -> float:
+        """Attempts one row that is due; gives the seconds until there may be another."""
+        row, until = self._collect()
+        if row is not None:
+            self._deliver(row)
+            return 0.0
+        return min(_LOOK_EVERY, _LOOK_EVERY if until is None else until)
+
+    # --- inside ---------------------------------------------------------------------------------
+
+    def _add_thread(self) -> None:
+        number = len(self._threads) + 1
+        thread = threading.Thread(target=self._live, name=f"runqy-courier-{number}", daemon=True)
+        self._threads.append(thread)
+        thread.start()
+
+    def _live(self) -> None:
+        while not self._stopping.is_set():
+            try:
+                with self._looking:
+                    row = self._next()
+                if row is not None:
+                    self._deliver(row)
+            except ConnectionFailedError:  # the worker tells; what is not written down comes again
+                self._stopping.wait(_REST)
+            except Exception as error:  # noqa: BLE001 - a thread's edge: report, carry on
+                self._fault(error)
+                self._stopping.wait(_REST)
+
+    def _next(self) -> Row | None:
+        """Waits for a row that is due, and sees to it that another thread looks on meanwhile."""
+        while not self._stopping.is_set():
+            self._woken.clear()
+            row, until = self._collect()
+            if row is not None:
+                with self._lock:
+                    if len(self._under_way) >= len(self._threads) < THREADS:
+                        self._add_thread()
+                return row
+            self._woken.wait(min(_LOOK_EVERY, _LOOK_EVERY if until is None else until))
+        return None
+
+    def _collect(self) -> tuple[Row | None, float | None]:
+        self._claims += 1
+        lanes, rules = self._directory.lanes(), self._rules()
+        with self._lock:
+            busy = [to for to in self._under_way if to in self._slow]
+        row, until = self._outbox.collect(
+            lanes,
+            f"{self._name}:{self._claims}",
+            lease=rules.lease,
+            most=_MOST_AT_ONE,
+            busy=busy,
+        )
+        if row is not None:
+            with self._lock:
+                self._under_way.append(row.to)
+        return row, until
+
+    def _deliver(self, row: Row) -> None:
+        rules = self._rules()
+        try:
+            outcome = self._attempt(row, rules)
+            self._note_speed(row.to, outcome.seconds)
+            self._write_down(row, outcome, rules.schedule)
+        finally:
+            with self._lock:
+                self._under_way.remove(row.to)
+            self.wake()  # whoever looks: this row may be due again, and its destination has room
+
+    def _note_speed(self, to: str, seconds: float) -> None:
+        with self._lock:
+            if seconds < _SLOW:
+                self._slow.discard(to)
+            elif len(self._slow) < 1_000:
+                self._slow.add(to)
+
+    def _attempt(self, row: Row, rules: Rules) -> Attempt:
+        try:
+            endpoint = self._directory.endpoint(row.to, row.lane)
+        except DestinationError as error:
+            return Failed(one_line(error), 0.0, is_final=True)
+        return attempt(endpoint, row.id, row.body, deadline=rules.deadline, allowed=rules.allowed)
+
+    def _write_down(self, row: Row, outcome: Attempt, schedule: Schedule) -> None:
+        made, wait, error = row.made + 1, 0.0, ""
+        match outcome:
+            case Delivered():
+                state = DeliveryState.DELIVERED
+            case Gone(why=error):
+                state = DeliveryState.GONE
+            case Failed(why=error, retry_after=asked, is_final=is_final):
+                scheduled = None if is_final else schedule.wait(made)
+                state = DeliveryState.FAILED if scheduled is None else DeliveryState.WAITING
+                wait = max(scheduled or 0.0, asked)
+        is_ours = self._outbox.attempted(
+            row, state, wait=wait, answer=outcome.status, error=error, took=outcome.seconds
+        )
+        if is_ours:
+            self._tell(Report(row, outcome, state, made), error)
+
+    def _tell(self, report: Report, error: str) -> None:
+        self._on_attempt(report)
+        row, to = report.row, masked(report.row.to)
+        again = f"%runqy deliveries --retry {row.id} tries again."
+        about = f"The result of task {one_line(row.task_id, 80)}" if row.task_id else "A message"
+        if report.state is DeliveryState.GONE:
+            self._notice(f"{to} {error}: nothing more is delivered there. {again}")
+        elif report.state is DeliveryState.FAILED:
+            times = "1 attempt" if report.made == 1 else f"{report.made} attempts"
+            self._notice(f"{about} did not reach {to} in {times}: {error} {again}")
+
+    def _fault(self, error: Exception) -> None:
+        told = f"Something went wrong in a delivery: {type(error).__name__}: {one_line(error)}"
+        if told not in self._faults:
+            self._faults.add(told)
+            self._notice(told)

@@ -1,0 +1,105 @@
+"""Who may be delivered to: URLs of anybody, and names that this session gave to destinations."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from runqy_notebook.deliver.guard import destination
+from runqy_notebook.deliver.signing import Secret
+from runqy_notebook.deliver.webhook import Endpoint
+from runqy_notebook.errors import DestinationError, one_line
+
+MOST_PLACES: Final = 10
+"""Destinations of one task; a task's hash may come from anybody."""
+
+_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,63}")
+_URL_LANE, _NAME_LANE = "url", "name:"
+
+
+def places_of(text: str) -> tuple[str, ...]:
+    """The URLs and names in a task's field `deliver`, where they are separated by spaces."""
+    return tuple(dict.fromkeys(text.split()))[:MOST_PLACES]
+
+
+def checked_place(to: object) -> str:
+    """A URL or a name to deliver to, as given; raises DestinationError."""
+    if isinstance(to, str) and _NAME.fullmatch(to):
+        return to
+    if isinstance(to, str) and "://" not in to:
+        raise DestinationError(
+            f"{one_line(repr(to), 80)} is neither a URL nor a name such as 'orders' "
+            "(a letter, then letters, digits, _ and -)"
+        )
+    destination(to)
+    return str(to)
+
+
+def checked_places(to: object) -> tuple[str, ...]:
+    """One URL or name, or several; raises DestinationError."""
+    given = [to] if isinstance(to, str) or not isinstance(to, (list, tuple, set)) else list(to)
+    if len(given) > MOST_PLACES:
+        raise DestinationError(f"{len(given)} destinations are more than {MOST_PLACES}")
+    return tuple(dict.fromkeys(checked_place(each) for each in given))
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """The destinations at one moment; replaced, never changed, for threads read it."""
+
+    by_name: dict[str, Endpoint]
+    secrets: tuple[Secret, ...]
+
+
+class Directory:
+    """What one session knows of destinations. A *lane* is what must be known to deliver: the name
+    of a destination, or the secret that signs what goes to a URL. So a session never takes what
+    it would deliver to another place, or unsigned.
+    """
+
+    def __init__(self, secrets: Sequence[Secret] = ()) -> None:
+        self._known = _Known({}, tuple(secrets))
+
+    def sign_with(self, secrets: Sequence[Secret]) -> None:
+        """The secrets for URLs from now on, the newest first."""
+        self._known = _Known(self._known.by_name, tuple(secrets))
+
+    def add(self, name: str, endpoint: Endpoint) -> None:
+        """Names a destination; raises DestinationError for a bad name or URL."""
+        if not _NAME.fullmatch(name):
+            raise DestinationError(f"{one_line(repr(name), 80)} is no name; write one as 'orders'")
+        destination(endpoint.url)
+        self._known = _Known({**self._known.by_name, name: endpoint}, self._known.secrets)
+
+    def names(self) -> list[str]:
+        return sorted(self._known.by_name)
+
+    def lanes(self) -> list[str]:
+        """The lanes that this session can deliver in."""
+        known = self._known
+        signed = [f"{_URL_LANE}:{_fingerprint(secret)}" for secret in known.secrets]
+        return [_URL_LANE, *signed, *(_NAME_LANE + name for name in known.by_name)]
+
+    def lane_of(self, to: str) -> str:
+        """Where a row for this place belongs; raises DestinationError for none."""
+        if _NAME.fullmatch(checked_place(to)):
+            return _NAME_LANE + to
+        secrets = self._known.secrets
+        return f"{_URL_LANE}:{_fingerprint(secrets[0])}" if secrets else _URL_LANE
+
+    def endpoint(self, to: str, lane: str) -> Endpoint:
+        """What a row of one of our lanes goes to; raises DestinationError where it is none."""
+        known = self._known
+        if not lane.startswith(_NAME_LANE):
+            return Endpoint(to, known.secrets if lane != _URL_LANE else ())
+        if to not in known.by_name:
+            raise DestinationError(f"this session knows no destination {one_line(to, 80)!r}")
+        return known.by_name[to]
+
+
+def _fingerprint(secret: Secret) -> str:
+    """Tells secrets apart without telling them: they are random, so no guess can be checked."""
+    return hashlib.sha256(b"runqy lane" + secret.key).hexdigest()[:16]

@@ -1,0 +1,87 @@
+"""What is to be delivered where, as the outbox takes it."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from enum import Enum
+from typing import Final
+
+LARGEST_RESULT: Final = 2**20
+"""Bytes of JSON up to which a result is delivered: until then it lies in Redis."""
+
+
+class DeliveryState(str, Enum):
+    """How far a delivery has come."""
+
+    WAITING = "waiting"  # for its next attempt
+    SENDING = "sending"
+    DELIVERED = "delivered"
+    FAILED = "failed"  # for good: no attempt is left, or none makes sense
+    GONE = "gone"  # the receiver wants nothing any more
+
+    def __str__(self) -> str:
+        return self.value
+
+
+@dataclass(frozen=True, slots=True)
+class Parcel:
+    """One body, the places it goes to, and the task it tells of. `body` is JSON."""
+
+    addresses: tuple[Address, ...]
+    body: bytes
+    task_id: str = ""
+    queue: str = ""
+    status: str = ""
+
+    def rows(self) -> list[dict[str, object]]:
+        """The rows of the outbox that it makes (see lib/outbox.lua)."""
+        about = {"task_id": self.task_id, "queue": self.queue, "status": self.status}
+        return [
+            {"id": each.id, "to": each.to, "lane": each.lane, "wait": each.wait, **about}
+            for each in self.addresses
+        ]
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """A place that a parcel goes to: `to` is a URL or the name of a destination, `lane` what a
+    session must know to deliver there, `wait` the seconds until the first attempt.
+    """
+
+    to: str
+    lane: str
+    wait: float
+    id: str  # stays the same in all attempts: receivers know a repetition by it
+
+
+def new_delivery_id() -> str:
+    """A fresh one; it has no dot, since signatures put one behind it."""
+    return f"msg_{uuid.uuid4().hex}"
+
+
+def body_of(
+    task_id: str,
+    queue: str,
+    status: str,
+    attempt: int,
+    *,
+    result: bytes | None = None,
+    error: str = "",
+    at: datetime | None = None,
+) -> bytes:
+    """The JSON text that tells a receiver of a finished task; `result` is JSON, None where there is
+    an error instead.
+    """
+    moment = (at or datetime.now(timezone.utc)).isoformat(timespec="milliseconds")
+    head = {"task_id": task_id, "queue": queue, "status": status}
+    tail = {"attempt": attempt, "completed_at": moment.replace("+00:00", "Z")}
+    if result is None:
+        return json.dumps({**head, "error": error, **tail}, ensure_ascii=False).encode(
+            "utf-8", "replace"
+        )
+    begun = json.dumps(head, ensure_ascii=False).encode("utf-8", "replace")
+    ended = json.dumps(tail).encode()
+    return begun[:-1] + b', "result": ' + result + b", " + ended[1:]

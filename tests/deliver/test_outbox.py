@@ -1,0 +1,196 @@
+import redis as redis_py
+
+from runqy_notebook.wire.deliveries import DeliveryState
+from tests.deliver.outboxes import collect, outbox_of, post, record
+from tests.waiting import wait_until
+
+
+def test_a_row_is_collected_once_when_it_is_due(redis: redis_py.Redis) -> None:
+    outbox = outbox_of(redis)
+    post(outbox)
+    post(outbox, id="msg_2", wait=60)
+
+    row = collect(outbox)
+
+    assert row is not None
+    assert (row.id, row.to, row.body, row.task_id, row.made) == (
+        "msg_1",
+        "orders",
+        b'{"n": 1}',
+        "t1",
+        0,
+    )
+    assert collect(outbox) is None
+    assert record(outbox).state is DeliveryState.SENDING
+
+
+def test_the_next_due_time_is_told(redis: redis_py.Redis) -> None:
+    outbox = outbox_of(redis)
+    post(outbox, wait=60)
+
+    row, until = outbox.collect(["name:orders"], "t", lease=1, most=2, busy=[])
+    nothing, never = outbox.collect(["name:other"], "t", lease=1, most=2, busy=[])
+
+    assert row is None
+    assert nothing is None
+    assert until is not None
+    assert 50 < until <= 60
+    assert never is None
+
+
+def test_a_row_is_written_once_however_often_it_is_posted(redis: redis_py.Redis) -> None:
+    outbox = outbox_of(redis)
+    post(outbox, body=b"1")
+    post(outbox, body=b"2")
+
+    row = collect(outbox)
+
+    assert row is not None
+    assert row.body == b"1"
+    assert len(outbox.records(10)) == 1
+
+
+def test_a_session_takes_only_what_it_can_deliver(redis: redis_py.Redis) -> None:
+    outbox = outbox_of(redis)
+    post(outbox, "orders")
+    post(outbox, "https://hooks.example/", id="msg_2", lane="url:0123")
+
+    assert collect(outbox, "url", "name:others", "url:4567") is None
+    assert collect(outbox, "url:0123") is not None
+
+
+def test_an_attempt_counts_only_for_who_holds_the_lease(redis: redis_py.Redis) -> None:
+    outbox = outbox_of(redis)
+    post(outbox)
+    late = collect(outbox, lease=0.05)
+    taken = []
+    wait_until(lambda: taken.append(collect(outbox)) or taken[-1], "the lease should end")
+
+    assert late is not None
+    assert taken[-1] is not None
+    assert not outbox.attempted(late, DeliveryState.DELIVERED)
+    assert record(outbox).state is DeliveryState.SENDING
+    assert outbox.attempted(taken[-1], DeliveryState.DELIVERED, answer=204)
+    assert record(outbox).state is DeliveryState.DELIVERED
+    assert record(outbox).attempts == 1
+    assert not outbox.attempted(taken[-1], DeliveryState.FAILED)
+
+
+def test_a_failed_attempt_is_written_down_and_comes_again(redis: redis_py.Redis) -> None:
+    outbox = outbox_of(redis)
+    post(outbox)
+    row = collect(outbox)
+    assert row is not None
+
+    outbox.attempted(row, DeliveryState.WAITING, wait=0.0, answer=503, error="answered 503", took=2)
+
+    held = record(outbox)
+    assert (held.state, held.attempts, held.answer) == (DeliveryState.WAITING, 1, 503)
+    assert (held.error, held.seconds) == ("answered 503", 2.0)
+    again = collect(outbox)
+    assert again is not None
+    assert (again.id, again.made) == ("msg_1", 1)
+
+
+def test_a_destination_that_is_gone_gets_nothing_more_until_somebody_asks(
+    redis: redis_py.Redis,
+) -> None:
+    outbox = outbox_of(redis)
+    for n in (1, 2):
+        post(outbox, id=f"msg_{n}")
+    row = collect(outbox)
+    assert row is not None
+    outbox.attempted(row, DeliveryState.GONE, answer=410, error="answered 410")
+
+    assert collect(outbox) is None
+    assert record(outbox, "msg_2").state is DeliveryState.GONE
+
+    assert outbox.redeliver("msg_2") == "OK"
+    again = collect(outbox)
+    assert again is not None
+    assert (again.id, again.made) == ("msg_2", 0)
+
+
+def test_what_can_be_sent_again_is_said(redis: redis_py.Redis) -> None:
+    outbox = outbox_of(redis)
+    post(outbox)
+
+    assert outbox.redeliver("msg_0") == "UNKNOWN"
+    row = collect(outbox)
+    assert row is not None
+    assert outbox.redeliver("msg_1") == "SENDING"
+    outbox.attempted(row, DeliveryState.FAILED, error="no")
+    assert outbox.redeliver("msg_1") == "OK"
+    row = collect(outbox)
+    assert row is not None
+    outbox.attempted(row, DeliveryState.DELIVERED, answer=200)
+    assert outbox.redeliver("msg_1") == "DELIVERED"
+
+
+def test_a_busy_destination_does_not_hold_up_the_others(redis: redis_py.Redis) -> None:
+    outbox = outbox_of(redis)
+    for n in range(300):
+        post(outbox, "http://slow.example/", id=f"msg_{n}")
+    post(outbox, "http://quick.example/", id="msg_quick")
+    busy = ("http://slow.example/",) * 2
+
+    # 200 rows are looked at; those passed over come behind the others.
+    found = [collect(outbox, "url", busy=busy) for _ in range(2)]
+
+    assert [row.id for row in found if row] == ["msg_quick"]
+    assert all(each.state is not DeliveryState.SENDING for each in outbox.records(300)[1:])
+
+
+def test_the_newest_finished_rows_are_kept(redis: redis_py.Redis) -> None:
+    outbox = outbox_of(redis, cap=3)
+    for n in range(6):
+        post(outbox, id=f"msg_{n}")
+        row = collect(outbox)
+        assert row is not None
+        outbox.attempted(row, DeliveryState.DELIVERED, answer=200)
+
+    assert [each.id for each in outbox.records(10)] == ["msg_5", "msg_4", "msg_3"]
+    assert len(list(redis.scan_iter("asynq:nb:outbox:row:*"))) == 3
+
+
+def test_nothing_lives_for_ever(redis: redis_py.Redis) -> None:
+    outbox = outbox_of(redis, ttl=3600)
+    for n in range(3):
+        post(outbox, id=f"msg_{n}")
+    for state in (DeliveryState.DELIVERED, DeliveryState.GONE):
+        row = collect(outbox)
+        assert row is not None
+        outbox.attempted(row, state, error="answered 410")
+
+    keys = list(redis.scan_iter("asynq:nb:*"))
+
+    assert len(keys) == 7
+    assert all(redis.ttl(key) > 0 for key in keys)
+
+
+def test_a_strangers_keys_in_our_place_cost_nothing_but_the_delivery(
+    redis: redis_py.Redis,
+) -> None:
+    outbox = outbox_of(redis)
+    post(outbox)
+    redis.delete("asynq:nb:outbox:due:name:orders")
+    redis.set("asynq:nb:outbox:due:name:orders", "x")
+
+    post(outbox, id="msg_2")
+
+    assert collect(outbox) is None
+    assert [each.id for each in outbox.records(10)] == ["msg_1"]
+
+
+def test_rows_can_be_collected_and_settled_while_the_memory_is_full(
+    redis: redis_py.Redis,
+) -> None:
+    outbox = outbox_of(redis)
+    post(outbox)
+    redis.config_set("maxmemory", "1")
+    try:
+        row = collect(outbox)
+        assert row is not None
+        assert outbox.attempted(row, DeliveryState.DELIVERED, answer=200)
+    finally:
+        redis.config_set("maxmemory", "0")
