@@ -14,7 +14,9 @@ from typing import Any, Final
 import numpy as np
 import pandas as pd
 
+from runqy_notebook.broker.outbox import DeliveryRecord
 from runqy_notebook.broker.records import QueueRecord, TaskRecord, WorkerRecord, shown
+from runqy_notebook.deliver.guard import masked
 from runqy_notebook.errors import PayloadError
 from runqy_notebook.wire import payload
 from runqy_notebook.wire.layout import to_bytes
@@ -83,6 +85,23 @@ WORKER_DTYPES: Final[Mapping[str, str]] = {
 }
 
 
+DELIVERY_DTYPES: Final[Mapping[str, str]] = {
+    "task_id": "object",
+    "queue": "object",
+    "status": "object",
+    "to": "object",
+    "state": "object",
+    "attempts": "int64",
+    "answer": "Int64",
+    "error": "object",
+    "seconds": "float64",
+    "created_at": TIME,
+    "attempted_at": TIME,
+    "due_at": TIME,
+    "finished_at": TIME,
+}
+
+
 def tasks(records: Sequence[TaskRecord], state: State | None) -> pd.DataFrame:
     """A row a task, in the order given, with the columns of TASK_COLUMNS for `state`; None is for
     tasks of different states.
@@ -105,6 +124,12 @@ def workers(records: Sequence[WorkerRecord]) -> pd.DataFrame:
     """A row a worker; `queues` are their names, separated by a comma and a space."""
     ids = [_text(record.id) for record in records]
     return _frame("worker", ids, records, WORKER_DTYPES, _OF_WORKER)
+
+
+def deliveries(records: Sequence[DeliveryRecord]) -> pd.DataFrame:
+    """A row a delivery; `to` shows neither password nor query of a URL."""
+    ids = [record.id for record in records]
+    return _frame("id", ids, records, DELIVERY_DTYPES, _OF_DELIVERY)
 
 
 def _frame(
@@ -150,6 +175,10 @@ def _text(identifier: str) -> str:
 _OF_TASK: Final[Mapping[str, Callable[[Any], object]]] = {
     "state": lambda record: record.state.value,
     "payload": _payload,
+}
+_OF_DELIVERY: Final[Mapping[str, Callable[[Any], object]]] = {
+    "to": lambda record: masked(record.to),
+    "state": lambda record: record.state.value,
 }
 _OF_WORKER: Final[Mapping[str, Callable[[Any], object]]] = {
     "host": lambda record: _text(record.host),

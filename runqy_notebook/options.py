@@ -8,12 +8,14 @@ from datetime import datetime
 from functools import partial
 from typing import Any
 
+from runqy_notebook.deliver.directory import checked_places
+from runqy_notebook.deliver.guard import masked
 from runqy_notebook.errors import UsageError, did_you_mean, one_line
 from runqy_notebook.registry import Handler
 from runqy_notebook.settings import Settings, checked_count, checked_flag, checked_seconds
 from runqy_notebook.tasks import checked_type
 from runqy_notebook.wire.documented import DEFAULT_TYPE, new_id, unique_id
-from runqy_notebook.wire.payload import encode_value, in_one_order
+from runqy_notebook.wire.payload import encode_value, in_one_object, in_one_order
 
 LONGEST_ID = 512  # bytes
 
@@ -30,6 +32,10 @@ class TaskOptions:
         younger than `unique_ttl`; any other value takes the place of the payload
     delay: how long from now until the task is due
     at: the moment at which it is due, an aware datetime (a naive one is local time)
+    webhook: a URL for a handler that delivers by itself: it finds it in the payload as
+        `webhook_url`, beside the `task_id`; nothing else is sent there
+    deliver_to: URLs and names of destinations that are sent the result, or the error, when the
+        task has ended; by default the handler's
     """
 
     type: str = DEFAULT_TYPE
@@ -40,11 +46,13 @@ class TaskOptions:
     unique_ttl: float | None = None
     delay: float | None = None
     at: datetime | None = None
+    webhook: str | None = None
+    deliver_to: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, options: Mapping[str, object]) -> TaskOptions:
         """Options by name; raises UsageError for a name or value that makes no sense, PayloadError
-        for a `unique` that is not JSON.
+        for a `unique` that is not JSON, DestinationError for a `deliver_to` that is none.
         """
         for name in options:
             if name == "id":
@@ -85,6 +93,12 @@ class TaskOptions:
             return unique_id(queue, in_one_order(payload))
         return unique_id(queue, b"key:" + in_one_order(encode_value(self.unique, "unique")))
 
+    def payload_for(self, task_id: str, text: bytes) -> bytes:
+        """The payload as it is sent: with `webhook` it says where to and for which task."""
+        if self.webhook is None:
+            return text
+        return in_one_object(text, {"webhook_url": self.webhook, "task_id": task_id})
+
     def unique_age(self, settings: Settings) -> float | None:
         """Seconds for which a task is given back instead of made again; None for never."""
         if self.unique is False:
@@ -102,6 +116,8 @@ class TaskOptions:
             made["timeout"] = f"{timeout:.3f}".rstrip("0").rstrip(".")
         if self.store is not None:
             made["store"] = "1" if self.store else "0"
+        if self.deliver_to:
+            made["deliver"] = " ".join(self.deliver_to)
         return made
 
 
@@ -128,6 +144,14 @@ def _moment(at: object) -> datetime:
     return plain
 
 
+def _webhook(url: object) -> str:
+    """A URL for a handler; it may go anywhere, for it is not we who send there."""
+    is_url = isinstance(url, str) and url.lower().startswith(("http://", "https://"))
+    if not is_url or not str(url).isprintable():
+        raise ValueError(f"webhook must be an http:// or https:// URL, not {masked(url)!r}.")
+    return str(url)
+
+
 _CHECKS: Mapping[str, Callable[[Any], object]] = {
     "type": checked_type,
     "max_retry": partial(checked_count, "max_retry"),
@@ -137,6 +161,8 @@ _CHECKS: Mapping[str, Callable[[Any], object]] = {
     "unique_ttl": _seconds("unique_ttl"),
     "delay": _seconds("delay"),
     "at": _moment,
+    "webhook": _webhook,
+    "deliver_to": checked_places,
 }
 
 

@@ -31,6 +31,7 @@ class Handler:
     max_retry: int | None = None
     timeout: float | None = None  # seconds
     store_result: bool | None = None
+    deliver_to: tuple[str, ...] = ()  # URLs and names of destinations
     takes_context: bool = field(init=False)  # what `@load` returned, as a second argument
 
     def __post_init__(self) -> None:

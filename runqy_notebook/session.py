@@ -15,6 +15,7 @@ from runqy_notebook.broker.boundary import explained
 from runqy_notebook.broker.broker import Retention
 from runqy_notebook.broker.server import open_server
 from runqy_notebook.config_file import WorkerFile, read_worker_file
+from runqy_notebook.delivering import Delivering, checked
 from runqy_notebook.errors import (
     ConnectionFailedError,
     HandlerError,
@@ -24,7 +25,6 @@ from runqy_notebook.errors import (
     tell,
 )
 from runqy_notebook.handles import Source, TaskGroup, TaskHandle
-from runqy_notebook.listening import Listening
 from runqy_notebook.naming import Names
 from runqy_notebook.options import TaskOptions
 from runqy_notebook.settings import Settings, converted, resolve
@@ -40,7 +40,7 @@ from runqy_notebook.worker.worker import Stopped, Worker
 BATCH = 500  # tasks written by one script call
 
 
-class Session(Listening):
+class Session(Delivering):
     """One connection to a Redis, the tasks put there, and at most one worker in this process.
 
     `url` and `settings` (see `runqy_notebook.settings.Settings`) go before `%config`, environment
@@ -57,10 +57,11 @@ class Session(Listening):
         **settings: object,
     ) -> None:
         self._arguments = {"url": url, **settings}
-        self.settings: Settings = resolve(self._arguments, config)
+        self.settings: Settings = checked(resolve(self._arguments, config))
         super().__init__(
             open_server(self.settings), _retention(self.settings), on_notice or (lambda text: None)
         )
+        self._open_outbox()
         self._sweeper = Sweeper(self._broker, self.settings.lease, self._on_notice)
         self._names = Names(self.settings.separator, self.known_queues)
         self._inline = Inline(REGISTRY)
@@ -68,8 +69,9 @@ class Session(Listening):
 
     def configure(self, config: Mapping[str, object]) -> None:
         """Takes changed settings for what is done from now on; the connection stays."""
-        self.settings = resolve(self._arguments, config)
+        self.settings = checked(resolve(self._arguments, config))
         self._broker.retention = _retention(self.settings)
+        self._reconfigure_outbox()
 
     def __enter__(self) -> Session:
         return self
@@ -96,19 +98,20 @@ class Session(Listening):
         see `TaskOptions`. Raises QueueNameError, PayloadError, TaskConflictError, UsageError,
         ConnectionFailedError.
         """
-        target, wanted = self._names.target(queue), TaskOptions.of(options)
+        target, wanted = self._names.target(queue), TaskOptions.of(self._resolved(options))
         text = _encoded(payload)
         task_id = wanted.id_for(target, text, id)
-        return self._enqueue(target, [(task_id, text)], wanted)[0]
+        return self._enqueue(target, [(task_id, wanted.payload_for(task_id, text))], wanted)[0]
 
     def enqueue_many(self, queue: str, payloads: Iterable[object], **options: Any) -> TaskGroup:
         """Puts a task for each payload, 500 a round trip, and gives their handles in order.
 
         Nothing is sent before every payload was found to be JSON. Raises what `enqueue` raises.
         """
-        target, wanted = self._names.target(queue), TaskOptions.of(options)
+        target, wanted = self._names.target(queue), TaskOptions.of(self._resolved(options))
         texts = [_encoded(payload, f"payloads[{i}]") for i, payload in enumerate(_each(payloads))]
-        entries = [(wanted.id_for(target, text, None), text) for text in texts]
+        named = [(wanted.id_for(target, text, None), text) for text in texts]
+        entries = [(task_id, wanted.payload_for(task_id, text)) for task_id, text in named]
         handles: list[TaskHandle] = []
         for at in range(0, len(entries), BATCH):
             handles += self._enqueue(target, entries[at : at + BATCH], wanted)
@@ -198,6 +201,7 @@ class Session(Listening):
             if "concurrency" in values:
                 self.worker.resize(settings.concurrency)
         self._names.served.update(serve)
+        self._courier.start()
         return self.worker
 
     def stop_worker(self, seconds: float | None = None) -> Stopped | None:
@@ -214,6 +218,7 @@ class Session(Listening):
         self._stop_worker(None)
         self._sweeper.stop()
         self._inline.close()
+        self._close_outbox()
         self._subscriber.stop()
         self.server.client.close()
 
@@ -236,6 +241,8 @@ class Session(Listening):
         )
         if options.is_for_later:
             self._sweeper.look_after(queue)
+        if options.deliver_to or (handler and handler.deliver_to):
+            self._courier.start()
         existed = enqueued.existed
         if self.events.subscriptions:
             state = State.SCHEDULED if options.is_for_later else State.PENDING
@@ -274,6 +281,7 @@ class Session(Listening):
             on_outcome=self._inbox.deliver,
             on_notice=self._on_notice,
             events=self.events,
+            addressing=self._addressing(),
         )
 
 
@@ -305,6 +313,8 @@ def _retention(settings: Settings) -> Retention:
         settings.archived_ttl,
         settings.archived_cap,
         settings.crash_limit,
+        settings.deliveries_ttl,
+        settings.deliveries_cap,
     )
 
 

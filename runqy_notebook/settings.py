@@ -27,6 +27,8 @@ DAY = 86_400.0
 MOST = 999_999_999
 """More would break scripts of the queue half-way, in numbers that Redis does not take."""
 
+_MOST_ATTEMPTS = 100
+
 
 def _setting(
     default: object,
@@ -75,6 +77,15 @@ class Settings:
     switch_interval: float = _setting(
         0.0005, "longest turn of a thread while handlers run; 0 leaves Python's own", least=0
     )
+    webhook_secret: str | None = _setting(
+        None, "signs webhooks: whsec_..., or two while one replaces the other", is_shown=False
+    )
+    deliver_schedule: str = _setting(
+        "0s 5s 5m 30m 2h 5h 10h 14h 20h 24h", "the waits before the attempts to deliver a result"
+    )
+    deliver_deadline: float = _setting(15.0, "longest attempt to deliver a result", least=0.1)
+    deliveries_ttl: float = _setting(DAY, "life of a finished delivery's record", least=1)
+    deliveries_cap: int = _setting(1_000, "finished deliveries kept", least=1)
     guardian: bool = _setting(True, "a helper process hands tasks back when the kernel dies")
 
 
@@ -108,7 +119,8 @@ def converted(name: str, value: object, source: str) -> object:
         hint = did_you_mean(name, FIELDS) or f" The settings are {', '.join(FIELDS)}."
         raise SettingsError(f"There is no setting {name!r} ({source}).{hint}")
     kind = str(FIELDS[name].type).removesuffix(" | None")
-    shown = f"a {type(value).__name__}" if name == "url" else one_line(repr(value), 80)
+    is_secret = not FIELDS[name].repr
+    shown = f"a {type(value).__name__}" if is_secret else one_line(repr(value), 80)
     try:
         ready = _CONVERTERS[kind](value)
     except (TypeError, ValueError, ArithmeticError):
@@ -121,6 +133,8 @@ def converted(name: str, value: object, source: str) -> object:
         raise SettingsError(f"The setting {name} must be {bound}, not {shown} ({source}).")
     if name == "separator" and ready not in ("_", ":", "."):
         raise SettingsError(f"The setting separator is one of _ : . and not {shown} ({source}).")
+    if name == "deliver_schedule":
+        checked_waits(str(ready), source)
     return ready
 
 
@@ -157,6 +171,20 @@ def checked_seconds(name: str, duration: object, least: float) -> float:
         shown = one_line(repr(duration), 80)
         raise ValueError(f"{name} must be a number of seconds from {least:g}, not {shown}.")
     return seconds
+
+
+def checked_waits(text: str, source: str) -> tuple[float, ...]:
+    """Seconds in durations separated by spaces, such as "0s 5s 5m"; raises SettingsError."""
+    try:
+        waits = tuple(seconds_of(word) for word in text.split())
+    except (ValueError, OverflowError):
+        waits = ()
+    if not 1 <= len(waits) <= _MOST_ATTEMPTS or not all(0 <= wait <= MOST for wait in waits):
+        raise SettingsError(
+            f"The setting deliver_schedule wants 1 to {_MOST_ATTEMPTS} durations separated by "
+            f"spaces, such as '0s 5s 5m', not {one_line(repr(text), 80)} ({source})."
+        )
+    return waits
 
 
 def checked_count(name: str, number: object) -> int:

@@ -14,6 +14,7 @@ from runqy_notebook.broker.channels import Channels
 from runqy_notebook.broker.impatient import impatient_client
 from runqy_notebook.broker.notes import Note
 from runqy_notebook.errors import RunqyError, TaskConflictError
+from runqy_notebook.wire.deliveries import Parcel
 from runqy_notebook.wire.documented import Task, read_task
 from runqy_notebook.wire.layout import DOCUMENTED, Layout, to_bytes, to_text
 from runqy_notebook.wire.outcomes import (
@@ -42,7 +43,7 @@ class WrongTypeError(RunqyError):
 @dataclass(frozen=True, slots=True)
 class Retention:
     """How long finished tasks are kept (seconds), how many of them per queue, and after how many
-    losses with its worker a task counts as finished: archived.
+    losses with its worker a task counts as finished: archived. The same of finished deliveries.
     """
 
     completed_ttl: float
@@ -50,6 +51,8 @@ class Retention:
     archived_ttl: float
     archived_cap: int
     crash_limit: int = 3
+    deliveries_ttl: float = 86_400.0
+    deliveries_cap: int = 1_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,6 +198,7 @@ class Broker:
                 self.layout.reply(exchange.slot),
                 self.layout.ours + "waiting",
                 self.layout.ours + "trimmed",
+                self.layout.outbox,
                 *(self.layout.queue(queue).base for queue in queues),
             ],
             [
@@ -210,7 +214,7 @@ class Broker:
                 *(
                     part
                     for o in exchange.outcomes
-                    for part in _row(number[o.task.queue], o, self.retention.crash_limit)
+                    for part in _row(number[o.task.queue], o, self.retention)
                 ),
             ],
         )
@@ -293,19 +297,25 @@ def _kept(retention: Retention) -> tuple[float, int, float, int]:
     )
 
 
-def _row(number: int, outcome: Outcome, crash_limit: int) -> tuple[object, ...]:
-    """The eight arguments by which the settle script knows an outcome."""
+def _row(number: int, outcome: Outcome, kept: Retention) -> tuple[object, ...]:
+    """The nine arguments by which the settle script knows an outcome."""
     task = outcome.task
     head = (number, to_bytes(task.id), task.token)
     match outcome:
-        case Completed(result=result, result_ttl=ttl, told=told):
+        case Completed(result=result, result_ttl=ttl, told=told, parcel=parcel):
             told = b"=" if result and told == result else told
-            return (*head, "complete", result, min(ttl, _LONGEST), 0, told)
+            life = min(ttl, _LONGEST)
+            return (*head, "complete", result, life, 0, told, _parcel(parcel, kept))
         case Retried(error=error, delay=delay):
-            return (*head, "retry", to_bytes(error), task.retry + 1, delay, b"")
-        case Archived(error=error):
-            return (*head, "archive", to_bytes(error), 0, 0, b"")
-        case Crashed(error=error):
-            return (*head, "crash", to_bytes(error), crash_limit, 0, b"")
+            return (*head, "retry", to_bytes(error), task.retry + 1, delay, b"", b"")
+        case Archived(error=error, parcel=parcel):
+            return (*head, "archive", to_bytes(error), 0, 0, b"", _parcel(parcel, kept))
+        case Crashed(error=error, parcel=parcel):
+            limit = kept.crash_limit
+            return (*head, "crash", to_bytes(error), limit, 0, b"", _parcel(parcel, kept))
         case Released():
-            return (*head, "release", b"", 0, 0, b"")
+            return (*head, "release", b"", 0, 0, b"", b"")
+
+
+def _parcel(parcel: Parcel | None, kept: Retention) -> bytes:
+    return parcel.encoded(ttl=kept.deliveries_ttl, cap=kept.deliveries_cap) if parcel else b""

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final, cast
+from typing import Any, cast
 
 import redis
 
@@ -16,9 +15,6 @@ from runqy_notebook.broker.records import moment, shown
 from runqy_notebook.wire.deliveries import DeliveryState, Parcel
 from runqy_notebook.wire.documented import count, seconds
 from runqy_notebook.wire.layout import DOCUMENTED, Layout, to_bytes, to_text
-
-MOST_WAITING: Final = 100_000
-"""Rows that may wait in a lane; beyond, the oldest one fails."""
 
 _FIELDS = (
     "to",
@@ -92,9 +88,7 @@ class Outbox:
 
     def post(self, parcel: Parcel) -> None:
         """Writes the rows of a parcel."""
-        rows = json.dumps(parcel.rows())
-        kept = (self.kept.ttl, self.kept.cap, MOST_WAITING)
-        self._call(scripts.POST, rows, parcel.body, *kept)
+        self._call(scripts.POST, parcel.encoded(ttl=self.kept.ttl, cap=self.kept.cap))
 
     def collect(
         self, lanes: Sequence[str], token: str, *, lease: float, most: int, busy: Sequence[str]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from runqy_notebook.broker.outbox import Outbox, Row
@@ -43,12 +43,16 @@ class Rules:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What is told of an attempt: `state` is what the delivery came to by it."""
+    """What is told of an attempt, the `made`-th: `state` is what the delivery came to by it, at
+    `at` (unix seconds).
+    """
 
     row: Row
     attempt: Attempt
     state: DeliveryState
     made: int
+    error: str = ""
+    at: float = field(default_factory=time.time)
 
 
 class Courier:
@@ -207,18 +211,18 @@ class Courier:
             row, state, wait=wait, answer=outcome.status, error=error, took=outcome.seconds
         )
         if is_ours:
-            self._tell(Report(row, outcome, state, made), error)
+            self._tell(Report(row, outcome, state, made, error))
 
-    def _tell(self, report: Report, error: str) -> None:
+    def _tell(self, report: Report) -> None:
         self._on_attempt(report)
         row, to = report.row, masked(report.row.to)
         again = f"%runqy deliveries --retry {row.id} tries again."
         about = f"The result of task {one_line(row.task_id, 80)}" if row.task_id else "A message"
         if report.state is DeliveryState.GONE:
-            self._notice(f"{to} {error}: nothing more is delivered there. {again}")
+            self._notice(f"{to} {report.error}: nothing more is delivered there. {again}")
         elif report.state is DeliveryState.FAILED:
             times = "1 attempt" if report.made == 1 else f"{report.made} attempts"
-            self._notice(f"{about} did not reach {to} in {times}: {error} {again}")
+            self._notice(f"{about} did not reach {to} in {times}: {report.error} {again}")
 
     def _fault(self, error: Exception) -> None:
         told = f"Something went wrong in a delivery: {type(error).__name__}: {one_line(error)}"

@@ -83,6 +83,10 @@ class Directory:
         signed = [f"{_URL_LANE}:{_fingerprint(secret)}" for secret in known.secrets]
         return [_URL_LANE, *signed, *(_NAME_LANE + name for name in known.by_name)]
 
+    def can_serve(self, lane: str) -> bool:
+        """Whether this session can deliver in that lane."""
+        return lane in self.lanes()
+
     def lane_of(self, to: str) -> str:
         """Where a row for this place belongs; raises DestinationError for none."""
         if _NAME.fullmatch(checked_place(to)):

@@ -4,14 +4,8 @@ from __future__ import annotations
 
 import random
 from dataclasses import dataclass
-from typing import Final
 
-from runqy_notebook.settings import MOST, seconds_of
-
-DEFAULT: Final = "0s 5s 5m 30m 2h 5h 10h 14h 20h 24h"
-"""The waits before the ten attempts: the example of the Standard Webhooks specification."""
-
-_MOST_ATTEMPTS = 100
+from runqy_notebook.settings import checked_waits
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,11 +19,8 @@ class Schedule:
 
     @classmethod
     def of(cls, text: str) -> Schedule:
-        """From durations separated by spaces, as "0s 5s 5m"; raises ValueError otherwise."""
-        waits = tuple(seconds_of(word) for word in text.split())
-        if not 1 <= len(waits) <= _MOST_ATTEMPTS or not all(0 <= wait <= MOST for wait in waits):
-            raise ValueError(text)
-        return cls(waits)
+        """From durations separated by spaces, as "0s 5s 5m"; raises SettingsError."""
+        return cls(checked_waits(text, "deliver_schedule"))
 
     def wait(self, made: int, *, share: float | None = None) -> float | None:
         """Seconds to wait after `made` attempts; None when there is none left. `share` in [-1, 1]

@@ -24,6 +24,15 @@ class _SecretURL(str):
         return repr(masked(self))
 
 
+class _Hidden(str):
+    """A secret, which does not show."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return "'…'"
+
+
 class _Setting(TraitType):  # type: ignore[misc]
     """A trait named as a setting; None is not set. Raises SettingsError for an unusable value."""
 
@@ -33,7 +42,9 @@ class _Setting(TraitType):  # type: ignore[misc]
         if value is None:
             return None
         ready = converted(self.name, value, _SOURCE)
-        return _SecretURL(ready) if self.name == "url" else ready
+        if not FIELDS[self.name].repr:
+            return _SecretURL(ready) if self.name == "url" else _Hidden(ready)
+        return ready
 
 
 class _Base(Configurable):  # type: ignore[misc]

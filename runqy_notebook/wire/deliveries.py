@@ -13,6 +13,10 @@ LARGEST_RESULT: Final = 2**20
 """Bytes of JSON up to which a result is delivered: until then it lies in Redis."""
 
 
+MOST_WAITING: Final = 100_000
+"""Rows that may wait in a lane; beyond, the oldest one fails."""
+
+
 class DeliveryState(str, Enum):
     """How far a delivery has come."""
 
@@ -36,13 +40,22 @@ class Parcel:
     queue: str = ""
     status: str = ""
 
-    def rows(self) -> list[dict[str, object]]:
-        """The rows of the outbox that it makes (see lib/outbox.lua)."""
+    def encoded(self, *, ttl: float, cap: int) -> bytes:
+        """As scripts take it (see lib/outbox.lua); finished deliveries are kept for `ttl` seconds,
+        the newest `cap` of them.
+        """
         about = {"task_id": self.task_id, "queue": self.queue, "status": self.status}
-        return [
+        rows = [
             {"id": each.id, "to": each.to, "lane": each.lane, "wait": each.wait, **about}
             for each in self.addresses
         ]
+        kept = {"ttl": ttl, "cap": cap, "most": MOST_WAITING}
+        # Lone surrogates, of an id that is not UTF-8, are nothing that a script could read.
+        return (
+            json.dumps({"rows": rows, "kept": kept}, ensure_ascii=False).encode("utf-8", "replace")
+            + b"\n"
+            + self.body
+        )
 
 
 @dataclass(frozen=True, slots=True)

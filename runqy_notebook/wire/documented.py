@@ -23,6 +23,7 @@ CLAIM_FIELDS = (
     "store",
     "result_ttl",
     "crashes",
+    "deliver",
 )
 """The hash fields that a worker needs, in the order in which the claim script returns them."""
 
@@ -46,6 +47,7 @@ class Task:
     store: bool | None = None  # whether to store the result; None: as the worker likes
     result_ttl: float | None = None  # seconds
     crashes: int = 0
+    deliver: str = ""  # URLs and names of destinations, separated by spaces
 
     @property
     def has_retry_left(self) -> bool:
@@ -54,7 +56,8 @@ class Task:
 
 def read_task(queue: str, task_id: bytes, token: bytes, values: Sequence[bytes | None]) -> Task:
     """The task in a claim's row; `values` are its CLAIM_FIELDS."""
-    kind, payload, retry, max_retry, timeout, deadline, store, result_ttl, crashes = values
+    kind, payload, retry, max_retry, timeout, deadline, store, result_ttl, *more = values
+    crashes, deliver = more
     return Task(
         id=to_text(task_id),
         queue=queue,
@@ -68,6 +71,7 @@ def read_task(queue: str, task_id: bytes, token: bytes, values: Sequence[bytes |
         store=None if store is None else store == b"1",
         result_ttl=seconds(result_ttl),
         crashes=count(crashes),
+        deliver=to_text(deliver or b""),
     )
 
 

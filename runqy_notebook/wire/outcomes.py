@@ -5,13 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
+from runqy_notebook.wire.deliveries import Parcel
 from runqy_notebook.wire.documented import Task
 
 
 @dataclass(frozen=True, slots=True)
 class Completed:
     """The handler returned `value`; `result` is its JSON where it is to be stored, `told` where it
-    is small enough to go to those who listen.
+    is small enough to go to those who listen. `parcel` is what is delivered, here as elsewhere.
     """
 
     task: Task
@@ -19,6 +20,7 @@ class Completed:
     result: bytes = b""
     result_ttl: float = 0.0  # seconds
     told: bytes = field(default=b"", compare=False)
+    parcel: Parcel | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +42,7 @@ class Archived:
     error: str
     cause: BaseException | None = None
     traceback_text: str = ""
+    parcel: Parcel | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,10 +54,13 @@ class Released:
 
 @dataclass(frozen=True, slots=True)
 class Crashed:
-    """The task killed the process that ran it apart from the kernel."""
+    """The task killed the process that ran it apart from the kernel. The parcel goes out if it is
+    archived for that.
+    """
 
     task: Task
     error: str
+    parcel: Parcel | None = None
 
 
 Outcome: TypeAlias = Completed | Retried | Archived | Released | Crashed

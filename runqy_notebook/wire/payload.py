@@ -71,6 +71,11 @@ def in_one_order(text: bytes) -> bytes:
     return json.dumps(json.loads(text), sort_keys=True).encode()
 
 
+def in_one_object(text: bytes, more: Mapping[str, str]) -> bytes:
+    """JSON text of ours, an object, with these items in it."""
+    return json.dumps({**json.loads(text), **more}, ensure_ascii=False).encode()
+
+
 def size_warning(n_bytes: int) -> str | None:
     """What to warn of when a payload is this long; None up to WARN_BYTES."""
     if n_bytes <= WARN_BYTES:

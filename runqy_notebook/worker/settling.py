@@ -12,6 +12,7 @@ from runqy_notebook.events import Events
 from runqy_notebook.wire.events import Event, Kind, of_outcome
 from runqy_notebook.wire.outcomes import Completed, Outcome, Released
 from runqy_notebook.wire.states import State
+from runqy_notebook.worker.addressing import Addressing
 from runqy_notebook.worker.outage import Outage
 from runqy_notebook.worker.run import describe
 
@@ -32,6 +33,7 @@ class Settler:
         lease: float,
         outage: Outage,
         *,
+        addressing: Addressing | None,
         on_outcome: Callable[[Outcome], None],
         events: Events,
         notice: Callable[[str], None],
@@ -42,6 +44,7 @@ class Settler:
         self._worker_id = worker_id
         self._lease = lease
         self._outage = outage
+        self._addressing = addressing
         self._on_outcome = on_outcome
         self._events = events
         self._notice = notice
@@ -71,7 +74,7 @@ class Settler:
                     return None
                 continue
             self._outage.succeeded()
-            self._report(outcomes, settled)
+            self._report(exchange, outcomes, settled)
             self._tell_started(settled)
             return settled
 
@@ -81,7 +84,7 @@ class Settler:
         """
         exchange = self._exchange(slot, (outcome,), (), 0)
         settled = (broker or self._broker).settle(exchange, lease=self._lease)
-        self._report((outcome,), settled)
+        self._report(exchange, (outcome,), settled)
         return settled.answers[0]
 
     def give_up(self) -> None:
@@ -93,9 +96,13 @@ class Settler:
         self, slot: str, outcomes: tuple[Outcome, ...], queues: Sequence[str], want: int
     ) -> Exchange:
         name = f"{self._worker_id}/{slot}"
+        if self._addressing:
+            outcomes = tuple(map(self._addressing.addressed, outcomes))
         return Exchange(name, f"{name}:{next(self._nonces)}", outcomes, tuple(queues), want)
 
-    def _report(self, outcomes: tuple[Outcome, ...], settled: Settled) -> None:
+    def _report(self, exchange: Exchange, outcomes: tuple[Outcome, ...], settled: Settled) -> None:
+        if self._addressing:
+            self._addressing.posted(exchange.outcomes)
         for problem in settled.unsound:
             if problem.key not in self._unsound:
                 self._unsound.add(problem.key)

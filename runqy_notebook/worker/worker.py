@@ -21,6 +21,7 @@ from runqy_notebook.events import Events
 from runqy_notebook.settings import Settings
 from runqy_notebook.tasks import REGISTRY, Registry
 from runqy_notebook.wire.outcomes import Outcome, Released
+from runqy_notebook.worker.addressing import Addressing
 from runqy_notebook.worker.batch import Relief
 from runqy_notebook.worker.capture import CAPTURE
 from runqy_notebook.worker.chores import Chores
@@ -59,6 +60,7 @@ class Worker:
         on_outcome: Callable[[Outcome], None] = lambda outcome: None,
         on_notice: Callable[[str], None] = lambda text: None,
         events: Events | None = None,
+        addressing: Addressing | None = None,
     ) -> None:
         host = socket.gethostname().replace("/", "-").replace("|", "-")
         events = events or Events()
@@ -79,6 +81,7 @@ class Worker:
             self.id,
             settings.lease,
             self._outage,
+            addressing=addressing,
             on_outcome=on_outcome,
             events=events,
             notice=self.notice,

@@ -2,7 +2,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runqy_notebook.deliver.schedule import DEFAULT, Schedule
+from runqy_notebook.deliver.schedule import Schedule
+from runqy_notebook.errors import SettingsError
+from runqy_notebook.settings import Settings, resolve
+
+DEFAULT = Settings().deliver_schedule
 
 
 def test_the_ten_attempts_of_the_default_take_a_little_over_three_days() -> None:
@@ -28,5 +32,7 @@ def test_a_wait_is_never_more_than_a_tenth_off(made: int) -> None:
 
 @pytest.mark.parametrize("text", ["", " ", "soon", "5s,5s", "-1s", "nan", "inf", "1s " * 101])
 def test_what_is_no_schedule_is_refused(text: str) -> None:
-    with pytest.raises((ValueError, OverflowError)):
+    with pytest.raises(SettingsError):
         Schedule.of(text)
+    with pytest.raises(SettingsError):
+        resolve({"deliver_schedule": text}, environ={})

@@ -10,6 +10,7 @@ import pytest
 from runqy_notebook import errors
 from runqy_notebook.errors import (
     ConnectionFailedError,
+    DestinationError,
     EmbeddedServerError,
     HandlerError,
     LoadError,
@@ -42,6 +43,7 @@ EVERY: list[RunqyError] = [
     TaskFailedError("t1", "q", "ValueError: boom", "Traceback ...\nValueError: boom\n"),
     WaitTimeoutError("t1", 0.5, "pending", "Start a worker."),
     ResultNotStoredError("t1"),
+    DestinationError("port 22 is none of 80, 443 and 1024 to 65535"),
     UsageError("Name a command."),
 ]
 

@@ -71,12 +71,12 @@ def test_a_value_that_makes_no_sense_is_told_in_a_sentence(
 def test_an_unknown_option_is_told_with_the_nearest_one() -> None:
     assert refusal(max_retries=3) == (
         "enqueue has no option 'max_retries'; it has type, max_retry, timeout, store, unique, "
-        "unique_ttl, delay, at. Did you mean 'max_retry'?"
+        "unique_ttl, delay, at, webhook, deliver_to. Did you mean 'max_retry'?"
     )
 
 
 def test_none_means_that_nothing_is_said() -> None:
-    names = ("type", "max_retry", "timeout", "store", "unique", "unique_ttl", "delay", "at")
+    names = ("type", "max_retry", "timeout", "store", "unique", "unique_ttl", "delay", "webhook")
 
     assert TaskOptions.of(dict.fromkeys(names)) == TaskOptions()
 

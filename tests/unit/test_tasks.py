@@ -95,7 +95,7 @@ def test_the_function_is_left_as_it_is() -> None:
     ("options", "told"),
     [
         ({"queues": "a"}, "@task has no option 'queues'; it takes queue, type, max_retry, timeout, "
-         "store_result. Did you mean 'queue'?"),
+         "store_result, deliver_to. Did you mean 'queue'?"),
         ({"max_retry": -1}, "@task: max_retry must be a whole number from 0, not -1."),
         ({"max_retry": 2.5}, "@task: max_retry must be a whole number from 0, not 2.5."),
         ({"max_retry": "3"}, "@task: max_retry must be a whole number from 0, not '3'."),

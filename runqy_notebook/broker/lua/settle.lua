@@ -4,15 +4,16 @@
 -- Safe to ask again after a lost reply: the reply is remembered under the slot's key and given
 -- again for the same nonce; a request that arrives after later ones does nothing.
 --
--- KEYS  1 the slot's last reply  2 waiting room (zset)  3 trimmed (hash)  4.. queue bases
+-- KEYS  1 the slot's last reply  2 waiting room (zset)  3 trimmed (hash)  4 outbox
+--       5.. queue bases
 -- ARGV  1 task prefix  2 result prefix  3 nonce  4 again (0/1)  5 tasks wanted  6 lease seconds
 --       7 bases to claim from, the first n  8 completed ttl  9 completed cap  10 archived ttl
---       11 archived cap  12 news, as in lib/tell.lua  13.. eight for each outcome:
+--       11 archived cap  12 news, as in lib/tell.lua  13.. nine for each outcome:
 --       base number, id, token, verb (complete/retry/archive/release/crash), text, number, delay,
---       what is told (see lib/outcomes.lua)
+--       what is told (see lib/outcomes.lua), what is delivered ('' or as in lib/outbox.lua)
 -- Gives {answers, rows, unsound, the time}: answers OK/FENCED/GONE, or UNSOUND where a key of the queue has
 --       the wrong type; rows as in lib/rows.lua; unsound as in lib/unsound.lua, of each such queue.
--- uses now count unsound tell bury lose claim outcomes rows
+-- uses now count unsound tell bury lose claim outcomes outbox rows
 
 local at = now()
 local tasks, nonce = ARGV[1], ARGV[3]
@@ -49,7 +50,8 @@ local function write_down(base, id, token, outcome)
   local had_lease = redis.call('ZREM', base .. 'lease', id) == 1
   if had_lease then redis.call('LREM', base .. 'active', -1, id) end  -- the oldest are last
   if is_claimed and had_lease then
-    outcomes[outcome.verb](base, id, key, outcome, keep, at)
+    local ended = outcomes[outcome.verb](base, id, key, outcome, keep, at)
+    if ended and outcome.parcel ~= '' then dispatch(KEYS[4], outcome.parcel, at) end
     return 'OK'
   end
   -- Without a claim the task was taken away, or overwritten or deleted by an outsider while it ran.
@@ -57,10 +59,11 @@ local function write_down(base, id, token, outcome)
 end
 
 local answers = {}
-for i = 13, #ARGV, 8 do
-  answers[#answers + 1] = write_down(KEYS[3 + tonumber(ARGV[i])], ARGV[i + 1], ARGV[i + 2], {
+for i = 13, #ARGV, 9 do
+  answers[#answers + 1] = write_down(KEYS[4 + tonumber(ARGV[i])], ARGV[i + 1], ARGV[i + 2], {
     verb = ARGV[i + 3], text = ARGV[i + 4],
     number = tonumber(ARGV[i + 5]), delay = tonumber(ARGV[i + 6]), told = ARGV[i + 7],
+    parcel = ARGV[i + 8],
   })
 end
 
@@ -75,7 +78,7 @@ local call = {
   tasks = tasks, results = ARGV[2], waiting = KEYS[2],
   lease = tonumber(ARGV[6]), nonce = nonce, taken = 0, claimed = {}, at = at,
 }
-for i = 4, 3 + tonumber(ARGV[7]) do
+for i = 5, 4 + tonumber(ARGV[7]) do
   local length = #taken < want and redis.pcall('LLEN', KEYS[i] .. 'pending') or 0
   if length ~= 0 and not unsound(KEYS[i]) then
     for _, row in ipairs(claim(KEYS[i], want - #taken, call)) do

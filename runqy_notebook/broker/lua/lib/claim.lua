@@ -55,7 +55,7 @@ local function claim(base, want, call)
       local key = call.tasks .. id
       local held = redis.pcall('HMGET', key, 'claim', 'state', 'starts', 'error', 'completed_at',
         'last_failed_at', 'type', 'payload', 'retry', 'max_retry', 'timeout', 'deadline', 'store',
-        'result_ttl', 'crashes')
+        'result_ttl', 'crashes', 'deliver')
       if held.err then
         redis.call('ZADD', base .. 'archived', call.at, id)
       elseif not held[8] and redis.call('EXISTS', key) == 0 then
@@ -73,7 +73,7 @@ local function claim(base, want, call)
         leases[#leases + 1] = call.at + call.lease
         leases[#leases + 1] = id
         redis.call('LPUSH', base .. 'active', id)
-        rows[#rows + 1] = {base, id, token, {unpack(held, 7, 15)}}
+        rows[#rows + 1] = {base, id, token, {unpack(held, 7, 16)}}
       end
     end
     if #leases > 0 then redis.call('ZADD', base .. 'lease', unpack(leases)) end

@@ -5,6 +5,7 @@
 --   :off       zset of destinations (SHA-1) that want nothing any more -> since when
 --   itself     zset of all ids -> when they were written
 -- A lane is what a session must know to deliver: the name of a destination, or which secret signs.
+-- A parcel is a line of JSON, {rows, kept}, and the body, which goes to each of these rows.
 
 local outbox_life = 2592000 -- seconds that anything here lives untouched
 
@@ -63,4 +64,13 @@ local function post(outbox, row, body, kept, at)
       finish(outbox, oldest, 'failed', 'too many deliveries waited before it', kept, at)
     end
   end
+end
+
+-- dispatch(outbox, parcel, at): writes the rows of a parcel; whether it could.
+local function dispatch(outbox, parcel, at)
+  if not is_outbox(outbox) then return false end
+  local head, body = string.match(parcel, '^([^\n]*)\n(.*)$')
+  local told = cjson.decode(head)
+  for _, row in ipairs(told.rows) do post(outbox, row, body, told.kept, at) end
+  return true
 end

@@ -1,6 +1,7 @@
--- What may become of a task that a worker holds. Each takes (base, id, key, outcome, keep, at);
--- `outcome` is {verb, text, number, delay, told}; `keep` is {completed_ttl, results, archive, tasks,
--- has_completed} with `archive` as `bury` wants it; `has_completed` is told the bases to trim.
+-- What may become of a task that a worker holds. Each takes (base, id, key, outcome, keep, at) and
+-- tells whether that was the task's end; `outcome` is {verb, text, number, delay, told}; `keep` is
+-- {completed_ttl, results, archive, tasks, has_completed} with `archive` as `bury` wants it;
+-- `has_completed` is told the bases to trim.
 local outcomes = {}
 
 -- Done. text: the result to store as JSON, empty for none; number: its life in seconds; told: the
@@ -14,13 +15,14 @@ function outcomes.complete(base, id, key, outcome, keep, at)
   keep.archive.tell(base, id, 'completed', 'completed', nil, told ~= '' and told)
   if keep.completed_ttl <= 0 then
     redis.call('DEL', key)
-    return
+    return true
   end
   redis.call('HSET', key, 'state', 'completed', 'completed_at', stamp(at))
   redis.call('HDEL', key, 'claim', 'error_msg')
   redis.call('EXPIRE', key, math.ceil(keep.completed_ttl))
   redis.call('ZADD', base .. 'completed', at + keep.completed_ttl, id)
   keep.has_completed[base] = true
+  return true
 end
 
 -- Failed, to be tried again. text: the error; number: the new retry count; delay: seconds.
@@ -40,6 +42,7 @@ function outcomes.archive(base, id, key, outcome, keep, at)
   count(base, 'processed')
   count(base, 'failed')
   bury(base, id, key, outcome.text, keep.archive, at)
+  return true
 end
 
 -- Given back unfinished, without blame: next in line again.
@@ -54,7 +57,7 @@ end
 -- crash limit.
 function outcomes.crash(base, id, key, outcome, keep, at)
   redis.call('HSET', key, 'error_msg', outcome.text, 'last_failed_at', stamp(at))
-  lose(base, id, true, {
+  return lose(base, id, true, {
     tasks = keep.tasks, archive = keep.archive, limit = outcome.number, at = at,
-  })
+  }) == 'crashed'
 end
