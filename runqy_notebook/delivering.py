@@ -79,6 +79,11 @@ class Delivering(Listening):
         self._directory.add(name, Endpoint(url, keys, allow_private))
         self._courier.wake()
 
+    @property
+    def destinations(self) -> list[str]:
+        """The names that were given."""
+        return [name for name in self._directory.names() if not name.startswith(f"{ECHO}-")]
+
     def deliver(self, to: str | Sequence[str], value: object, *, task_id: str = "") -> list[str]:
         """Has a JSON value delivered to URLs or destinations, signed and retried like a result;
         gives the ids of the deliveries. Raises DestinationError, PayloadError.

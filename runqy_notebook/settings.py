@@ -28,6 +28,7 @@ MOST = 999_999_999
 """More would break scripts of the queue half-way, in numbers that Redis does not take."""
 
 _MOST_ATTEMPTS = 100
+_SECRET = re.compile(r"(whsec_)?[A-Za-z0-9+/]{32,88}={0,2}")
 
 
 def _setting(
@@ -133,6 +134,11 @@ def converted(name: str, value: object, source: str) -> object:
         raise SettingsError(f"The setting {name} must be {bound}, not {shown} ({source}).")
     if name == "separator" and ready not in ("_", ":", "."):
         raise SettingsError(f"The setting separator is one of _ : . and not {shown} ({source}).")
+    if name == "webhook_secret" and not all(map(_SECRET.fullmatch, str(ready).split())):
+        raise SettingsError(
+            "The setting webhook_secret wants 'whsec_' and the base64 of 24 to 64 bytes, or two of "
+            f"them separated by a space; this is not so ({source})."
+        )
     if name == "deliver_schedule":
         checked_waits(str(ready), source)
     return ready

@@ -165,6 +165,16 @@ def workers(cell: Cell) -> object:
     return _session().workers()
 
 
+def deliveries(cell: Cell, limit: int | None, retry: str | None) -> object:
+    """The deliveries; with `retry` one is attempted again, and nothing is shown."""
+    session = _session()
+    if retry is not None:
+        session.retry_delivery(retry)
+        print(f"Delivery {one_line(retry, 80)} is attempted again.")
+        return None
+    return session.deliveries(limit or 1_000)
+
+
 def task(cell: Cell, id: str) -> TaskHandle:
     return _session().task(id)
 

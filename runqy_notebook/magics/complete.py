@@ -93,6 +93,8 @@ def _arguments(
         return None
     if argument.dest == "queue":
         return [*REGISTRY.queues(), *_soon(lambda: current.session().known_queues())]
+    if argument.dest in ("webhook", "deliver_to"):
+        return ["echo", *(current.session().destinations if current.has_session() else ())]
     if argument.dest == "id" and not is_value:
         ids = _soon(lambda: current.session().find_tasks(fragment))
         return [task_id for task_id in ids if _PLAIN.fullmatch(task_id)]

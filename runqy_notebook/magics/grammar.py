@@ -65,6 +65,13 @@ def _enqueueing() -> Iterable[Command]:
     put.argument(
         "--no-store", dest="store", action="store_false", default=None, help="do not keep it"
     )
+    put.argument("--webhook", metavar="URL", help="for a handler that delivers by itself")
+    put.argument(
+        "--deliver-to",
+        action="append",
+        metavar="URL",
+        help="send the result there, signed and retried; or a destination's name; may be repeated",
+    )
     yield put.argument("--wait", action="store_true", help="wait, and give the result")
 
 
@@ -102,6 +109,9 @@ def _looking() -> Iterable[Command]:
         "queue", nargs="?", metavar="QUEUE", help="only this one with its sub-queues"
     )
     yield Command(("workers",), "who serves what, ours and others", commands.workers)
+    deliveries = Command(("deliveries",), "what was and is to be delivered", commands.deliveries)
+    deliveries.argument("--limit", type=count, metavar="N", help="at most so many (default: 1000)")
+    yield deliveries.argument("--retry", metavar="ID", help="attempt this one again, at once")
 
 
 def _list(name: str, told: str, state: State | None) -> Command:

@@ -76,9 +76,10 @@ def test_an_unknown_option_is_told_with_the_nearest_one() -> None:
 
 
 def test_none_means_that_nothing_is_said() -> None:
-    names = ("type", "max_retry", "timeout", "store", "unique", "unique_ttl", "delay", "webhook")
+    names = ("type", "max_retry", "timeout", "store", "unique", "unique_ttl", "delay", "at")
+    more = ("webhook", "deliver_to")
 
-    assert TaskOptions.of(dict.fromkeys(names)) == TaskOptions()
+    assert TaskOptions.of(dict.fromkeys([*names, *more])) == TaskOptions()
 
 
 # --- when -------------------------------------------------------------------------------------
