@@ -10,7 +10,7 @@ from runqy_notebook.broker.outbox import Kept, Outbox
 from runqy_notebook.deliver import outlet
 from runqy_notebook.deliver.courier import Courier, Report, Rules
 from runqy_notebook.deliver.directory import Directory, checked_places
-from runqy_notebook.deliver.guard import destination, masked
+from runqy_notebook.deliver.guard import destination
 from runqy_notebook.deliver.schedule import Schedule
 from runqy_notebook.deliver.signing import Secret
 from runqy_notebook.deliver.webhook import Endpoint
@@ -37,7 +37,12 @@ class Delivering(Listening):
 
     def _open_outbox(self) -> None:
         self._directory = Directory(_secrets(self.settings))
-        self._outbox = Outbox(self.server.client, self.server.where, _kept(self.settings))
+        self._outbox = Outbox(
+            self.server.client,
+            self.server.where,
+            _kept(self.settings),
+            news=lambda: self._broker.channels.news(self.id),
+        )
         self._own: frozenset[tuple[str, int]] = frozenset()
         self._echo: tuple[str, str] | None = None  # its URL, and the name it is delivered by
         self._courier = Courier(
@@ -175,7 +180,6 @@ class Delivering(Listening):
         row = report.row
         if not row.queue:
             return
-        note = f"{report.state.value}: {masked(row.to)}"
         self.events.publish(
             Event(
                 Kind.DELIVERED,
@@ -185,7 +189,7 @@ class Delivering(Listening):
                 self.id,
                 attempt=report.made,
                 error=report.error,
-                note=note,
+                note=report.note,
             )
         )
 

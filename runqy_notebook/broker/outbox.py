@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, cast
@@ -79,11 +79,19 @@ class Outbox:
     """Its methods raise ConnectionFailedError. Threads may share it."""
 
     def __init__(
-        self, client: redis.Redis, where: str, kept: Kept, layout: Layout = DOCUMENTED
+        self,
+        client: redis.Redis,
+        where: str,
+        kept: Kept,
+        layout: Layout = DOCUMENTED,
+        *,
+        news: Callable[[], bytes] = bytes,
     ) -> None:
         self._client = client
         self._where = where
+        self._layout = layout
         self._key = layout.outbox
+        self._news = news  # see Channels.news; by default nobody is told of attempts
         self.kept = kept
 
     def post(self, parcel: Parcel) -> None:
@@ -112,15 +120,18 @@ class Outbox:
         answer: int | None = None,
         error: str = "",
         took: float = 0.0,
+        note: str = "",
     ) -> bool:
         """Writes down an attempt: WAITING for another in `wait` seconds, or how the row ended.
 
-        False where the row is not ours any more.
+        `note` goes to whoever listens. False where the row is not ours any more.
         """
         verb = "later" if state is DeliveryState.WAITING else state.value
         told = (answer or "", to_bytes(error), f"{took:.3f}")
         kept = (self.kept.ttl, self.kept.cap)
-        made = self._call(scripts.ATTEMPTED, row.id, row.token, verb, wait, *told, *kept)
+        base = self._layout.queue(row.queue).base
+        news = (self._news() if row.queue else b"", to_bytes(base), to_bytes(note))
+        made = self._call(scripts.ATTEMPTED, row.id, row.token, verb, wait, *told, *kept, *news)
         return bool(made)
 
     def redeliver(self, delivery_id: str) -> str:

@@ -51,6 +51,7 @@ class Report:
     attempt: Attempt
     state: DeliveryState
     made: int
+    note: str
     error: str = ""
     at: float = field(default_factory=time.time)
 
@@ -207,11 +208,18 @@ class Courier:
                 scheduled = None if is_final else schedule.wait(made)
                 state = DeliveryState.FAILED if scheduled is None else DeliveryState.WAITING
                 wait = max(scheduled or 0.0, asked)
+        note = f"{state.value}: {masked(row.to)}"
         is_ours = self._outbox.attempted(
-            row, state, wait=wait, answer=outcome.status, error=error, took=outcome.seconds
+            row,
+            state,
+            wait=wait,
+            answer=outcome.status,
+            error=error,
+            took=outcome.seconds,
+            note=note,
         )
         if is_ours:
-            self._tell(Report(row, outcome, state, made, error))
+            self._tell(Report(row, outcome, state, made, note, error))
 
     def _tell(self, report: Report) -> None:
         self._on_attempt(report)

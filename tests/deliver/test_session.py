@@ -10,7 +10,7 @@ from runqy_notebook import Session, deliver, task
 from runqy_notebook.deliver.signing import Secret, Verdict, verify
 from runqy_notebook.errors import DestinationError, SettingsError, UsageError
 from runqy_notebook.tasks import Fail
-from runqy_notebook.wire.events import Event, Kind
+from runqy_notebook.wire.events import Event, Kind, decode_event
 from tests.broking import push
 from tests.deliver.receiving import Receiver
 from tests.waiting import wait_until
@@ -301,7 +301,9 @@ def test_echo_is_this_sessions_own_receiver(
     assert session.echo_url() == receiver.url
 
 
-def test_each_attempt_is_an_event(make_session: MakeSession, receiver: Receiver) -> None:
+def test_each_attempt_is_an_event_here_and_for_others(
+    make_session: MakeSession, receiver: Receiver, redis: redis_py.Redis
+) -> None:
     @task
     def handler(payload: dict[str, Any]) -> int:
         return 1
@@ -310,17 +312,23 @@ def test_each_attempt_is_an_event(make_session: MakeSession, receiver: Receiver)
     receiver.answers(500)
     session = make_session(deliver_schedule="0s 50ms")
     session.listen(heard.append)
+    other = redis.pubsub(ignore_subscribe_messages=True)
+    other.subscribe("asynq:events:0:mail_default")
+    wait_until(lambda: redis.pubsub_numsub("asynq:events:0:mail_default")[0][1], "listening")
     session.destination("orders", receiver.url, allow_private=True)
     session.start_worker("mail")
     session.enqueue("mail", {}, deliver_to="orders")
-    wait_until(lambda: states(session) == ["failed"], "two attempts")
+    published: list[Event] = []
 
-    attempts = [event for event in heard if event.kind is Kind.DELIVERED]
-    assert [(event.attempt, event.note) for event in attempts] == [
-        (1, "waiting: orders"),
-        (2, "failed: orders"),
-    ]
-    assert all("500" in event.error for event in attempts)
+    def attempts(told: list[Event]) -> list[tuple[int, str]]:
+        if message := other.get_message(timeout=0.01):
+            published.extend(filter(None, [decode_event(message["data"])]))
+        return [(e.attempt, e.note) for e in told if e.kind is Kind.DELIVERED and "500" in e.error]
+
+    expected = [(1, "waiting: orders"), (2, "failed: orders")]
+    wait_until(lambda: attempts(heard) == expected, "told here")
+    wait_until(lambda: attempts(published) == expected, "told to others")
+    other.close()
 
 
 def test_a_result_that_cannot_be_sent_is_told_and_the_rest_is_sent(

@@ -3,13 +3,14 @@
 -- KEYS  1 outbox
 -- ARGV  1 id  2 token  3 verb (later/delivered/failed/gone)  4 seconds until the next attempt
 --       5 status of the answer, or ''  6 why it failed, or ''  7 seconds it took
---       8 life of finished rows in seconds  9 finished rows kept
+--       8 life of finished rows in seconds  9 finished rows kept  10 news, as in lib/tell.lua, or ''
+--       11 base of the task's queue  12 what listeners are told
 -- Gives the number of attempts made, or 0 where the row is somebody else's by now.
--- uses now outbox
+-- uses now tell outbox
 
 local at, outbox, id = now(), KEYS[1], ARGV[1]
 local key = outbox .. ':row:' .. id
-local held = redis.pcall('HMGET', key, 'claim', 'lane', 'to', 'attempts')
+local held = redis.pcall('HMGET', key, 'claim', 'lane', 'to', 'attempts', 'task_id')
 if held[1] ~= ARGV[2] or not is_outbox(outbox) then return 0 end
 
 local due = outbox .. ':due:' .. held[2]
@@ -17,6 +18,10 @@ local made = (tonumber(held[4]) or 0) + 1
 redis.call('ZREM', due, id)
 redis.call('HSET', key, 'attempts', string.format('%.0f', made), 'attempted_at', stamp(at),
   'answer', ARGV[5], 'error', ARGV[6], 'seconds', ARGV[7])
+if ARGV[10] ~= '' then
+  local more = {attempt = made, error = ARGV[6] ~= '' and ARGV[6] or nil, note = ARGV[12]}
+  teller(ARGV[10], at)(ARGV[11], held[5], 'delivered', nil, more)
+end
 if ARGV[3] == 'later' then
   local when = at + tonumber(ARGV[4])
   redis.call('HSET', key, 'state', 'waiting', 'due_at', stamp(when))
