@@ -1,3 +1,4 @@
+import fakeredis
 import redis as redis_py
 
 from runqy_notebook.wire.deliveries import DeliveryState
@@ -194,3 +195,18 @@ def test_rows_can_be_collected_and_settled_while_the_memory_is_full(
         assert outbox.attempted(row, DeliveryState.DELIVERED, answer=200)
     finally:
         redis.config_set("maxmemory", "0")
+
+
+def test_the_scripts_run_where_there_is_no_server() -> None:
+    """In fakeredis, which is what Windows gets."""
+    outbox = outbox_of(fakeredis.FakeRedis())
+    post(outbox)
+    row = collect(outbox)
+    assert row is not None
+
+    assert outbox.attempted(row, DeliveryState.GONE, error="answered 410")
+    assert outbox.redeliver("msg_1") == "OK"
+    row = collect(outbox)
+    assert row is not None
+    assert outbox.attempted(row, DeliveryState.DELIVERED, answer=200)
+    assert record(outbox).attempts == 1

@@ -20,6 +20,7 @@ from runqy_notebook import (
     TaskHandle,
     connect,
     current_task,
+    deliver,
     load,
     run,
     task,
@@ -57,6 +58,12 @@ def predict(payload: dict[str, Any], ctx: dict[str, Model]) -> str:
     if not payload["pixels"]:
         raise Retry(in_seconds=5, why="the picture is not there yet")
     return ctx["model"].predict(payload["pixels"])
+
+
+@task(queue="reports", deliver_to=["orders", "https://hooks.example/"])
+def report(payload: dict[str, Any]) -> str:
+    assert_type(deliver.send("orders", {"half": 1}, task_id="t1"), list[str])
+    return "done"
 
 
 @task(queue="mail", timeout=timedelta(minutes=1))
@@ -111,6 +118,9 @@ def work(session: Session) -> None:
     worker = session.start_worker("inference", concurrency=2, store_results=True, lease=15.0)
     assert_type(worker, Worker)
     session.start_worker(config="config.yml")
+    session.destination("orders", "https://hooks.example/", secret=["a", "b"], allow_private=True)
+    session.enqueue("inference", {}, deliver_to="orders", webhook="https://hooks.example/")
+    session.retry_delivery(session.deliver("orders", 1)[0])
     stopped = session.stop_worker()
     if stopped is not None:
         assert_type(stopped.released, tuple[str, ...])
@@ -122,6 +132,7 @@ def look(session: Session) -> None:
     assert_type(session.tasks("inference", state="archived"), pd.DataFrame)
     assert_type(session.queues(), pd.DataFrame)
     assert_type(session.workers(), pd.DataFrame)
+    assert_type(session.deliveries(limit=10), pd.DataFrame)
 
 
 def script() -> None:

@@ -33,7 +33,7 @@ if ARGV[3] == 'later' then
 end
 if ARGV[3] == 'gone' then
   local off = outbox .. ':off'
-  redis.call('ZADD', off, at, redis.sha1hex(held[3]))
+  redis.call('ZADD', off, at, held[3])
   redis.call('ZREMRANGEBYRANK', off, 0, -1001)
   redis.call('EXPIRE', off, outbox_life)
 end

@@ -29,7 +29,7 @@ local function take(lane, due, id)
   redis.call('ZREM', due, id)
   local to = held[1]
   if not to then return end -- it has expired, or is no row
-  if redis.call('ZSCORE', outbox .. ':off', redis.sha1hex(to)) then
+  if redis.call('ZSCORE', outbox .. ':off', to) then
     finish(outbox, id, 'gone', 'the receiver had said that it is gone', kept, at)
   elseif is_busy(to) then
     redis.call('ZADD', due, at + 1, id) -- behind those of others

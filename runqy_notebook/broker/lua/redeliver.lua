@@ -17,7 +17,7 @@ if held[3] == 'sending' and type(ends) == 'string' and tonumber(ends) > at then 
 if not held[4] then return 'DELIVERED' end
 
 redis.call('ZREM', outbox .. ':done', id)
-redis.call('ZREM', outbox .. ':off', redis.sha1hex(held[1]))
+redis.call('ZREM', outbox .. ':off', held[1])
 redis.call('HSET', key, 'state', 'waiting', 'attempts', '0', 'due_at', stamp(at))
 redis.call('HDEL', key, 'claim', 'finished_at')
 redis.call('EXPIRE', key, outbox_life)

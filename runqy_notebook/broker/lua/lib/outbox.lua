@@ -2,7 +2,7 @@
 --   :row:ID    its hash
 --   :due:LANE  zset of ids of the lane: when to attempt them, or when the lease of an attempt ends
 --   :done      zset of finished ids -> when
---   :off       zset of destinations (SHA-1) that want nothing any more -> since when
+--   :off       zset of destinations that want nothing any more -> since when
 --   itself     zset of all ids -> when they were written
 -- A lane is what a session must know to deliver: the name of a destination, or which secret signs.
 -- A parcel is a line of JSON, {rows, kept}, and the body, which goes to each of these rows.
