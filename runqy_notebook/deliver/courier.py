@@ -193,9 +193,14 @@ class Courier:
     def _attempt(self, row: Row, rules: Rules) -> Attempt:
         try:
             endpoint = self._directory.endpoint(row.to, row.lane)
+            return attempt(
+                endpoint, row.id, row.body, deadline=rules.deadline, allowed=rules.allowed
+            )
         except DestinationError as error:
             return Failed(one_line(error), 0.0, is_final=True)
-        return attempt(endpoint, row.id, row.body, deadline=rules.deadline, allowed=rules.allowed)
+        except Exception as error:  # noqa: BLE001 - else it would come again with every lease
+            self._fault(error)
+            return Failed(f"{type(error).__name__}: {one_line(error, 120)}", 0.0, is_final=True)
 
     def _write_down(self, row: Row, outcome: Attempt, schedule: Schedule) -> None:
         made, wait, error = row.made + 1, 0.0, ""

@@ -107,6 +107,8 @@ def destination(url: object) -> Destination:
         host = _ipv6(host[1:-1])
     elif _NUMBER.fullmatch(host.rstrip(".").rpartition(".")[2]):
         host = _ipv4(host)
+    else:
+        host = _name(host)
     target = found["target"] if found["target"].startswith("/") else "/" + found["target"]
     return Destination(scheme, host, port, quote(target, safe="/?:@!$&'()*+,;=-._~%[]|"))
 
@@ -180,6 +182,14 @@ def masked(url: object) -> str:
     text = re.sub(r"^([a-z][a-z0-9+.-]*://)[^/?#]*@", r"\1…@", text, flags=re.IGNORECASE)
     text = re.sub(r"[?#].*", "?…", text)
     return one_line(text, 120)
+
+
+def _name(text: str) -> str:
+    """A name without the dot at its end, which certificates do not have."""
+    name = text.removesuffix(".")
+    if not all(0 < len(label) <= 63 for label in name.split(".")):
+        raise DestinationError(f"{one_line(text, 80)} is not the name of a host")
+    return name
 
 
 def _ipv4(text: str) -> str:

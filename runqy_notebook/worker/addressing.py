@@ -89,7 +89,7 @@ class Addressing:
         """The result as JSON, null where it cannot be sent."""
         name = one_line(outcome.task.id, 80)
         try:
-            text = outcome.result or encode_value(outcome.value)
+            text = outcome.result or outcome.told or encode_value(outcome.value)
         except PayloadError as error:
             problem = one_line(error)
         except Exception as error:  # noqa: BLE001 - a value may run any code

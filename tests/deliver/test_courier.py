@@ -5,6 +5,7 @@ import time
 import pytest
 import redis as redis_py
 
+from runqy_notebook.deliver import courier as courier_module
 from runqy_notebook.deliver.courier import Report, Rules
 from runqy_notebook.deliver.directory import Directory
 from runqy_notebook.deliver.schedule import Schedule
@@ -140,6 +141,21 @@ def test_a_strangers_url_reaches_nothing_on_this_machine(redis: redis_py.Redis) 
 
         assert canary.connections == 0
         assert "only machines here can reach" in notices[0]
+
+
+def test_what_nobody_expected_ends_a_delivery_instead_of_repeating_it(
+    redis: redis_py.Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*args: object, **options: object) -> None:
+        raise ZeroDivisionError("a fault of ours")
+
+    monkeypatch.setattr(courier_module, "attempt", broken)
+    outbox = outbox_of(redis)
+    with delivering(outbox, directory_of("http://127.0.0.1:80/")):
+        post(outbox)
+        wait_until(lambda: record(outbox).state is DeliveryState.FAILED, "it should be given up")
+
+    assert record(outbox).error == "ZeroDivisionError: a fault of ours"
 
 
 def test_our_own_address_is_reached_by_its_url(redis: redis_py.Redis) -> None:

@@ -50,6 +50,7 @@ def test_what_a_killed_process_was_delivering_is_delivered_all_the_same(
             )
 
         arrived = ids()
+        print(f"{KILLS} kills: {arrived.total()} requests for {len(arrived)} deliveries")
         assert set(arrived) == {f"msg_{n}" for n in range(DELIVERIES)}
         assert arrived.total() - len(arrived) <= KILLS * THREADS
         bodies = {(r.headers["webhook-id"], r.body) for r in receiver.requests}
