@@ -75,8 +75,8 @@ class Verdict(str, Enum):
     """What the signature of a webhook is worth. Only VALID says who sent it."""
 
     VALID = "valid"
-    UNSIGNED = "unsigned"  # none of the three headers
-    MALFORMED = "malformed"  # a header is missing, or is no id, no time, or no list of signatures
+    UNSIGNED = "unsigned"  # there is no signature
+    MALFORMED = "malformed"  # there is one, but no id, no time, or no version of it that we know
     STALE = "stale"  # rightly signed, too long ago or in the future
     WRONG = "wrong"  # by none of the secrets
 
@@ -85,16 +85,15 @@ class Verdict(str, Enum):
 
 
 def sign(keys: Iterable[Secret], message_id: str, timestamp: int, body: bytes) -> dict[str, str]:
-    """The three headers of a message: one signature for each of the secrets, in order.
+    """The three headers of a message: one signature for each of the secrets, in order; the first
+    two where there is no secret.
 
     `timestamp` is unix seconds of this attempt; `message_id` stays the same in all of them.
     """
     moment = str(timestamp)
-    return {
-        ID: message_id,
-        TIMESTAMP: moment,
-        SIGNATURE: " ".join(key.signature(message_id, moment, body) for key in keys),
-    }
+    headers = {ID: message_id, TIMESTAMP: moment}
+    signatures = " ".join(key.signature(message_id, moment, body) for key in keys)
+    return {**headers, SIGNATURE: signatures} if signatures else headers
 
 
 def verify(
@@ -111,10 +110,9 @@ def verify(
     seconds: a copy of a valid one is valid too.
     """
     found = {name.lower(): value for name, value in headers.items()}
-    given = [found.get(name) for name in (ID, TIMESTAMP, SIGNATURE)]
-    if not any(given):
+    message_id, timestamp, listed = (found.get(name, "") for name in (ID, TIMESTAMP, SIGNATURE))
+    if not listed.strip():
         return Verdict.UNSIGNED
-    message_id, timestamp, listed = (value or "" for value in given)
     signatures = [each for each in listed.split()[:_MOST_SIGNATURES] if each.startswith("v1,")]
     if not _is_id(message_id) or not _is_moment(timestamp) or not signatures:
         return Verdict.MALFORMED

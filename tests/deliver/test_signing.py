@@ -77,7 +77,7 @@ def test_in_a_rotation_either_secret_verifies() -> None:
         ({SIGNATURE: "v1," + "é" * 40}, Verdict.WRONG),
         ({SIGNATURE: "v1a,AAAA v2,BBBB"}, Verdict.MALFORMED),
         ({SIGNATURE: "no comma"}, Verdict.MALFORMED),
-        ({SIGNATURE: ""}, Verdict.MALFORMED),
+        ({SIGNATURE: ""}, Verdict.UNSIGNED),
         ({ID: ""}, Verdict.MALFORMED),
         ({ID: "ö"}, Verdict.MALFORMED),
         ({ID: "x" * 513}, Verdict.MALFORMED),
@@ -107,8 +107,9 @@ def test_a_signature_counts_for_five_minutes_around_its_time(late: int, verdict:
     assert verify([SECRET], headers, b"{}", now=NOW + late) == verdict
 
 
-def test_without_the_headers_a_request_is_unsigned_not_wrong() -> None:
+def test_without_a_signature_a_request_is_unsigned_not_wrong() -> None:
     assert verify([SECRET], {"Host": "x"}, b"{}", now=NOW) is Verdict.UNSIGNED
+    assert verify([SECRET], sign([], "msg_1", NOW, b"{}"), b"{}", now=NOW) is Verdict.UNSIGNED
 
 
 TEXT = st.text(alphabet=st.characters(codec=None), max_size=60)
