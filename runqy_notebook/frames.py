@@ -69,6 +69,18 @@ QUEUE_DTYPES: Final[Mapping[str, str]] = {
     "workers": "Int64",
 }
 
+ECHO_DTYPES: Final[Mapping[str, str]] = {
+    "received_at": TIME,
+    "task_id": "object",
+    "method": "object",
+    "path": "object",
+    "headers": "object",
+    "body": "object",  # the decoded JSON value
+    "verdict": "object",
+    "source": "object",
+    "latency_ms": "float64",
+}
+
 WORKER_DTYPES: Final[Mapping[str, str]] = {
     "host": "object",
     "pid": "Int64",
@@ -105,6 +117,11 @@ def workers(records: Sequence[WorkerRecord]) -> pd.DataFrame:
     """A row a worker; `queues` are their names, separated by a comma and a space."""
     ids = [_text(record.id) for record in records]
     return _frame("worker", ids, records, WORKER_DTYPES, _OF_WORKER)
+
+
+def echoes(receipts: Sequence[Any]) -> pd.DataFrame:
+    """A row for each receipt, in their order."""
+    return _frame("id", [r.id for r in receipts], receipts, ECHO_DTYPES, _OF_ECHO)
 
 
 def _frame(
@@ -150,6 +167,11 @@ def _text(identifier: str) -> str:
 _OF_TASK: Final[Mapping[str, Callable[[Any], object]]] = {
     "state": lambda record: record.state.value,
     "payload": _payload,
+}
+_OF_ECHO: Final[Mapping[str, Callable[[Any], object]]] = {
+    "headers": lambda receipt: dict(receipt.headers),
+    "body": attrgetter("value"),
+    "verdict": lambda receipt: receipt.verdict.value,
 }
 _OF_WORKER: Final[Mapping[str, Callable[[Any], object]]] = {
     "host": lambda record: _text(record.host),

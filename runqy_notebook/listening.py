@@ -6,11 +6,13 @@ import os
 import secrets
 import socket
 from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING
 
 from runqy_notebook.broker.broker import Broker, Retention
 from runqy_notebook.broker.records import Standing
 from runqy_notebook.broker.server import Server
 from runqy_notebook.broker.subscriber import Subscriber
+from runqy_notebook.echo.webhooks import Webhooks
 from runqy_notebook.errors import one_line
 from runqy_notebook.events import Events, Listener, Subscription
 from runqy_notebook.inbox import Inbox
@@ -18,9 +20,14 @@ from runqy_notebook.looking import Looking
 from runqy_notebook.wire.events import Event, Kind
 from runqy_notebook.wire.states import State
 
+if TYPE_CHECKING:
+    import pandas as pd
+
 
 class Listening(Looking):
-    """The hearing half of a session: `events` are handed to whoever asked, results to handles."""
+    """The hearing half of a session: `events` are handed to whoever asked, results to handles,
+    `webhooks` become receipts.
+    """
 
     def __init__(
         self, server: Server, retention: Retention, on_notice: Callable[[str], None]
@@ -28,6 +35,7 @@ class Listening(Looking):
         super().__init__(server)
         self.id = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(3)}"
         self.events = Events(self._fault)
+        self.webhooks = Webhooks(on_notice)
         self._on_notice = on_notice
         self._inbox = Inbox()
         self._broker = Broker(server.client, server.where, retention, name=self.id)
@@ -50,6 +58,12 @@ class Listening(Looking):
         """Ends what `listen` began."""
         self.events.unsubscribe(subscription)
         self._subscriber.hear_names(self._names_heard())
+
+    def echoes(self, limit: int | None = None) -> pd.DataFrame:
+        """The webhooks that were received, the newest first; at most the newest 1,000 are kept."""
+        from runqy_notebook import frames
+
+        return frames.echoes(self.webhooks.receipts.newest(limit))
 
     def _names_heard(self) -> set[str | None]:
         broad = [each for each in self.events.subscriptions if not each.ids]

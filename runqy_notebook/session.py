@@ -210,8 +210,9 @@ class Session(Listening):
         return stopped
 
     def close(self) -> None:
-        """Stops the worker and ends the connections; tasks stay where they are."""
+        """Stops worker and receiver, and ends the connections; tasks stay where they are."""
         self._stop_worker(None)
+        self.webhooks.stop()
         self._sweeper.stop()
         self._inline.close()
         self._subscriber.stop()
