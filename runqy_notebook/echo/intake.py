@@ -69,6 +69,10 @@ class Intake(RequestHandler):
         body, self._body = bytes(self._body), bytearray()
         await self.take(body)
 
+    def on_connection_close(self) -> None:
+        super().on_connection_close()
+        self._body = bytearray()  # tornado's handlers live on in circles until they are collected
+
     def answer(self, status: int, text: str = "") -> None:
         """Ends the request."""
         self.set_status(status)

@@ -32,15 +32,10 @@ def send(receipt: Receipt, url: str, secrets: Iterable[Secret]) -> Answer:
     No redirects, no proxies, one attempt. Raises UsageError for what is no http(s) URL, and where
     nobody answers.
     """
-    parts = urlsplit(url)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise UsageError("A webhook is replayed to an http:// or https:// URL; this is none.")
-    kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
+    connection, host, path = _place(url)
     began = time.monotonic()
     try:
-        connection = kind(parts.hostname, parts.port, timeout=_SECONDS)
         try:
-            path = f"{parts.path or '/'}{'?' if parts.query else ''}{parts.query}"
             connection.request("POST", path, receipt.body, _headers(receipt, secrets))
             answer = connection.getresponse()
             text = answer.read(_READ).decode("utf-8", "replace")
@@ -48,8 +43,24 @@ def send(receipt: Receipt, url: str, secrets: Iterable[Secret]) -> Answer:
             connection.close()
     except (OSError, ValueError, http.client.HTTPException) as error:
         said = one_line(error) or type(error).__name__
-        raise UsageError(f"{one_line(parts.hostname, 80)} took no webhook: {said}.") from None
+        raise UsageError(f"{one_line(host, 80)} took no webhook: {said}.") from None
     return Answer(answer.status, one_line(text), time.monotonic() - began)
+
+
+def _place(url: str) -> tuple[http.client.HTTPConnection, str, str]:
+    """A connection, not yet opened, the host's name, and what is asked for there."""
+    try:
+        parts = urlsplit(url)
+        kinds = {"http": http.client.HTTPConnection, "https": http.client.HTTPSConnection}
+        host = parts.hostname or ""
+        if not host:
+            raise ValueError(host)
+        connection = kinds[parts.scheme](host, parts.port, timeout=_SECONDS)
+    except (LookupError, ValueError):
+        raise UsageError(
+            "A webhook is replayed to an http:// or https:// URL; this is none."
+        ) from None
+    return connection, host, f"{parts.path or '/'}{'?' if parts.query else ''}{parts.query}"
 
 
 def _headers(receipt: Receipt, secrets: Iterable[Secret]) -> dict[str, str]:

@@ -12,6 +12,7 @@ from tornado.netutil import bind_sockets
 
 from runqy_notebook.echo.app import Desk, make_app
 from runqy_notebook.echo.connections import Connections, LimitedServer
+from runqy_notebook.echo.limits import MAX_CONNECTIONS
 from runqy_notebook.errors import UsageError, one_line
 
 HOST = "127.0.0.1"
@@ -40,7 +41,7 @@ class Receiver:
     def start(self) -> None:
         """Returns once it listens; raises UsageError where the system does not let it."""
         try:
-            sockets = bind_sockets(0, HOST, family=socket.AF_INET)
+            sockets = bind_sockets(0, HOST, family=socket.AF_INET, backlog=MAX_CONNECTIONS)
         except OSError as error:
             self._loop.close()
             raise UsageError(
