@@ -137,8 +137,7 @@ def test_a_storm_is_counted_to_the_last_webhook(webhooks: Webhooks) -> None:
 
 
 def _storm(url: str, count: int, statuses: list[int]) -> None:
-    for n in range(count):
-        statuses.append(post(url, {"n": n}).status)
+    statuses.extend(post(url, {"n": n}).status for n in range(count))
 
 
 def _drip(slow: list[socket]) -> None:
@@ -153,8 +152,7 @@ def _pour(url: str, n_bytes: int) -> None:
     """Sends an endless body, as long as the other side takes it."""
     piece = b" " * MEGABYTE
     with connected(url) as connection, suppress(OSError):
-        connection.sendall(
-            head(url, "Content-Type: application/json", "Transfer-Encoding: chunked")
-        )
+        kind = "Content-Type: application/json"
+        connection.sendall(head(url, kind, "Transfer-Encoding: chunked"))
         for _ in range(n_bytes // MEGABYTE):
             connection.sendall(b"100000\r\n" + piece + b"\r\n")

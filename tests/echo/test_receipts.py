@@ -137,19 +137,8 @@ def test_echoes_have_the_same_columns_with_and_without_rows() -> None:
     none = frames.echoes([])
     some = frames.echoes([receipt(2), receipt(1, b"[null]", task_id=None)])
 
-    assert list(some.columns) == (
-        [
-            "received_at",
-            "task_id",
-            "method",
-            "path",
-            "headers",
-            "body",
-            "verdict",
-            "source",
-            "latency_ms",
-        ]
-    )
+    assert list(some.columns) == list(frames.ECHO_DTYPES)
+    assert [str(dtype) for dtype in some.dtypes] == list(frames.ECHO_DTYPES.values())
     pd.testing.assert_series_equal(none.dtypes, some.dtypes)
     assert none.index.name == some.index.name == "id"
     assert list(some.index) == ["w2", "w1"]

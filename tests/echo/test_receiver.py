@@ -205,8 +205,9 @@ def test_it_listens_on_loopback_only(webhooks: Webhooks, url: str) -> None:
 
     assert ours == ["127.0.0.1"]
     for address in others:
-        with pytest.raises(OSError), socket.create_connection((address, port), timeout=2):
-            pass
+        with socket.socket() as outside:
+            outside.settimeout(2)
+            assert outside.connect_ex((address, port or 0)) != 0
 
 
 def test_a_url_is_never_guessed_nor_used_twice(webhooks: Webhooks) -> None:
