@@ -112,11 +112,9 @@ def jupyter_server(folder: Path, redis_url: str) -> Iterator[JupyterServer]:
         process = subprocess.Popen(
             [
                 *(sys.executable, "-m", "jupyter_server", "--no-browser", "--allow-root"),
-                *(
-                    f"--port={port}",
-                    "--ServerApp.port_retries=0",
-                    "--ServerApp.base_url=/deep/down/",
-                ),
+                f"--port={port}",
+                "--ServerApp.port_retries=0",
+                "--ServerApp.base_url=/deep/down/",
                 f"--IdentityProvider.token={TOKEN}",
                 f"--ServerApp.root_dir={folder}",
             ],
