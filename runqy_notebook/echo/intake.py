@@ -83,7 +83,11 @@ class Intake(RequestHandler):
 
     def write_error(self, status_code: int, **details: Any) -> None:
         error = details.get("exc_info", (None, None, None))[1]
-        why = error.why if isinstance(error, RefusedError) else self._reason.lower()
+        why = self._reason.lower()
+        if isinstance(error, RefusedError):
+            why = error.why
+            if error.retry_after is not None:
+                self.set_header("Retry-After", error.retry_after)
         if status_code == 405:
             why = _NO_POST
             self.set_header("Allow", "POST")

@@ -27,11 +27,15 @@ _MOST_REMEMBERED = 10_000
 
 
 class RefusedError(HTTPError):
-    """A webhook that is not taken; `why` is a word or two, for the sender and the counters."""
+    """A webhook that is not taken; `why` is a word or two, for the sender and the counters.
 
-    def __init__(self, status: int, why: str) -> None:
+    It may be worth another attempt after `retry_after` seconds.
+    """
+
+    def __init__(self, status: int, why: str, retry_after: int | None = None) -> None:
         super().__init__(status)
         self.why = why
+        self.retry_after = retry_after
 
 
 def check_head(headers: Mapping[str, str]) -> None:

@@ -35,10 +35,19 @@ class Status:
 
 
 class Webhooks:
-    """Receives webhooks from `start` to `stop`; the receipts stay."""
+    """Receives webhooks from `start` to `stop`; the receipts stay.
 
-    def __init__(self, notice: Callable[[str], None] = lambda text: None) -> None:
+    `notice` is told what a person should know, `on_move` the URL of the receiver and its secret
+    when one has started, and None twice when it stops.
+    """
+
+    def __init__(
+        self,
+        notice: Callable[[str], None] = lambda text: None,
+        on_move: Callable[[str | None, Secret | None], None] = lambda url, secret: None,
+    ) -> None:
         self.receipts = Receipts()
+        self._on_move = on_move
         self._announcer = Announcer(self.receipts, notice)
         self._secrets: tuple[Secret, ...] = ()
         self._running: _Running | None = None
@@ -68,6 +77,7 @@ class Webhooks:
         check = SignatureCheck(self._secrets, is_required=require_signature)
         self._running = _Running(Receiver(Desk(check, self.receipts)), relay=relay)
         self._announcer.start()
+        self._on_move(self.url, self.secret)
         return self._running.receiver.url
 
     def stop(self) -> bool:
@@ -75,6 +85,7 @@ class Webhooks:
         running, self._running = self._running, None
         if running is None:
             return False
+        self._on_move(None, None)
         running.stop()
         self._announcer.stop()
         return True

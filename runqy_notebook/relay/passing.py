@@ -54,8 +54,8 @@ class Passer:
         try:
             answer = await self._client.fetch(request, raise_error=False)
         except (HTTPClientError, OSError):
-            raise RefusedError(503, "the kernel does not answer") from None
+            raise RefusedError(503, "the kernel does not answer", retry_after=5) from None
         if answer.code in _THE_SENDERS_FAULT:
             raise RefusedError(answer.code, answer.body.decode("utf-8", "replace").strip())
         if answer.code != 204:
-            raise RefusedError(503, "the kernel does not take it")
+            raise RefusedError(503, "the kernel does not take it", retry_after=5)

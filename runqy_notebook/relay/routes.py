@@ -44,8 +44,7 @@ class RelayHandler(Intake):
         if entry is None:
             raise RefusedError(403, "wrong token")
         if self._passer.under_way >= MOST:
-            self.set_header("Retry-After", "1")
-            raise RefusedError(429, "too many at a time")
+            raise RefusedError(429, "too many at a time", retry_after=1)
         self._entry, self._rest = entry, f"{slash}{rest}{mark}{query}"
         self._passer.under_way += 1
         self._has_slot = True
@@ -56,12 +55,7 @@ class RelayHandler(Intake):
 
     async def take(self, body: bytes) -> None:
         source = self.request.remote_ip or "?"
-        try:
-            await self._passer.pass_on(self._entry, self._rest, self.request.headers, body, source)
-        except RefusedError as refusal:
-            if refusal.status_code == 503:
-                self.set_header("Retry-After", "5")
-            raise
+        await self._passer.pass_on(self._entry, self._rest, self.request.headers, body, source)
         self.answer(204)
 
     def on_finish(self) -> None:

@@ -262,3 +262,16 @@ def test_a_secret_that_is_none_is_not_quoted(webhooks: Webhooks) -> None:
 
     assert "hunter2" not in str(refused.value)
     assert webhooks.url is None
+
+
+def test_whoever_delivers_is_told_where_the_receiver_is() -> None:
+    told: list[tuple[str | None, Secret | None]] = []
+    webhooks = Webhooks(on_move=lambda url, secret: told.append((url, secret)))
+
+    url = webhooks.start()
+    secret = webhooks.secret
+    webhooks.start()
+    webhooks.stop()
+    webhooks.stop()
+
+    assert told == [(url, secret), (None, None)]

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 
 import pytest
 
 from runqy_notebook.deliver.signing import Secret
+from runqy_notebook.echo.directory import Entry, Listing
 from tests.echo.jupyter import TOKEN, JupyterServer, jupyter_server, run
 from tests.echo.senders import connected, head, post, said, signed
-from tests.servers import RunningServer
+from tests.servers import RunningServer, free_port
 from tests.waiting import wait_until
 
 pytest.importorskip("jupyter_server", reason="the relay needs it")
+
+MOST = 16  # webhooks that the relay has under way at a time
 
 SECRET = Secret.new()
 BODY = b'{"task_id": "t1"}'
@@ -115,6 +119,36 @@ def test_the_limits_are_those_of_the_receiver(jupyter: JupyterServer, address: s
     with connected(hook) as connection:  # a declared length is enough
         connection.sendall(head(hook, "Content-Type: application/json", "Content-Length: 1048577"))
         assert said(connection).startswith(b"HTTP/1.1 413 ")
+
+
+def test_senders_that_dawdle_keep_others_waiting_only_while_they_do(
+    jupyter: JupyterServer, address: str
+) -> None:
+    hook = jupyter.hooks + "/" + address.rpartition("/")[2]
+
+    def status() -> int:
+        return post(hook, b"1", signed(SECRET, b"1", "m4")).status
+
+    with ExitStack() as open_:
+        for _ in range(MOST + 1):  # one of them may come while `status` takes a place
+            dawdling = open_.enter_context(connected(hook))
+            dawdling.sendall(head(hook, "Content-Type: application/json", "Content-Length: 9"))
+        wait_until(lambda: status() == 429, "it takes more at a time than it may")
+    wait_until(lambda: status() == 204, "those who left still count")
+
+
+def test_a_kernel_that_does_not_answer_is_the_senders_business_later(
+    jupyter: JupyterServer,
+) -> None:
+    runtime = jupyter.folder / "runtime"
+    listing = Listing(runtime, "token", Entry(free_port(), "key", 1, 0.0, "<b>gone</b>"))
+
+    answer = post(f"{jupyter.hooks}/token", BODY, signed(SECRET, BODY))
+    page = jupyter.ask("runqy/hooks").text
+    listing.close()
+
+    assert (answer.status, answer.headers["Retry-After"]) == (503, "5")
+    assert "&lt;b&gt;gone&lt;/b&gt;" in page
 
 
 def test_the_status_page_is_for_those_who_are_logged_in(
