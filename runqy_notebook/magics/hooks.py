@@ -31,7 +31,7 @@ def hook_commands() -> Iterable[Command]:
     yield Command(("webhook", "status"), "what the receiver took and refused", _status)
     yield (
         Command(("webhook", "replay"), "send a received webhook again", _replay)
-        .argument("id", metavar="ID", help="a receipt's, from %%runqy echoes")
+        .argument("receipt", metavar="ID", help="a receipt's, from %%runqy echoes")
         .argument("--to", metavar="URL", help="where to (default: the receiver)")
     )
     yield Command(("echoes",), "the webhooks that were received, newest first", _echoes).argument(
@@ -71,8 +71,8 @@ def _status(cell: Cell) -> None:
         print(f"  {found.dropped} came too fast to be shown as they came")
 
 
-def _replay(cell: Cell, id: str, to: str | None) -> None:
-    answer = _webhooks().replay(id, to)
+def _replay(cell: Cell, receipt: str, to: str | None) -> None:
+    answer = _webhooks().replay(receipt, to)
     said = f": {answer.text}" if answer.text else ""
     print(f"Answered {answer.status} after {answer.seconds * 1000:.0f} ms{said}")
 
