@@ -71,6 +71,18 @@ QUEUE_DTYPES: Final[Mapping[str, str]] = {
     "workers": "Int64",
 }
 
+ECHO_DTYPES: Final[Mapping[str, str]] = {
+    "received_at": TIME,
+    "task_id": "object",
+    "method": "object",
+    "path": "object",
+    "headers": "object",
+    "body": "object",  # the decoded JSON value
+    "verdict": "object",
+    "source": "object",
+    "latency_ms": "float64",
+}
+
 WORKER_DTYPES: Final[Mapping[str, str]] = {
     "host": "object",
     "pid": "Int64",
@@ -132,6 +144,11 @@ def deliveries(records: Sequence[DeliveryRecord]) -> pd.DataFrame:
     return _frame("id", ids, records, DELIVERY_DTYPES, _OF_DELIVERY)
 
 
+def echoes(receipts: Sequence[Any]) -> pd.DataFrame:
+    """A row for each receipt, in their order."""
+    return _frame("id", [r.id for r in receipts], receipts, ECHO_DTYPES, _OF_ECHO)
+
+
 def _frame(
     index: str,
     labels: list[str],
@@ -179,6 +196,11 @@ _OF_TASK: Final[Mapping[str, Callable[[Any], object]]] = {
 _OF_DELIVERY: Final[Mapping[str, Callable[[Any], object]]] = {
     "to": lambda record: masked(record.to),
     "state": lambda record: record.state.value,
+}
+_OF_ECHO: Final[Mapping[str, Callable[[Any], object]]] = {
+    "headers": lambda receipt: dict(receipt.headers),
+    "body": attrgetter("value"),
+    "verdict": lambda receipt: receipt.verdict.value,
 }
 _OF_WORKER: Final[Mapping[str, Callable[[Any], object]]] = {
     "host": lambda record: _text(record.host),

@@ -6,6 +6,7 @@ import os
 import secrets
 import socket
 from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING
 
 from runqy_notebook.broker.broker import Broker, Retention
 from runqy_notebook.broker.records import Standing
@@ -17,6 +18,9 @@ from runqy_notebook.inbox import Inbox
 from runqy_notebook.looking import Looking
 from runqy_notebook.wire.events import Event, Kind
 from runqy_notebook.wire.states import State
+
+if TYPE_CHECKING:
+    pass
 
 
 class Listening(Looking):

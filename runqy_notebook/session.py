@@ -15,7 +15,8 @@ from runqy_notebook.broker.boundary import explained
 from runqy_notebook.broker.broker import Retention
 from runqy_notebook.broker.server import open_server
 from runqy_notebook.config_file import WorkerFile, read_worker_file
-from runqy_notebook.delivering import Delivering, checked
+from runqy_notebook.delivering import checked
+from runqy_notebook.echoing import Echoing
 from runqy_notebook.errors import (
     ConnectionFailedError,
     HandlerError,
@@ -40,7 +41,7 @@ from runqy_notebook.worker.worker import Stopped, Worker
 BATCH = 500  # tasks written by one script call
 
 
-class Session(Delivering):
+class Session(Echoing):
     """One connection to a Redis, the tasks put there, and at most one worker in this process.
 
     `url` and `settings` (see `runqy_notebook.settings.Settings`) go before `%config`, environment
@@ -214,8 +215,9 @@ class Session(Delivering):
         return stopped
 
     def close(self) -> None:
-        """Stops the worker and ends the connections; tasks stay where they are."""
+        """Stops worker and receiver, and ends the connections; tasks stay where they are."""
         self._stop_worker(None)
+        self.webhooks.stop()
         self._sweeper.stop()
         self._inline.close()
         self._close_outbox()

@@ -2,20 +2,17 @@
 
 Pub/sub ignores the number of the database, so it is part of a channel's name. A script publishes
 only where somebody else listens: it counts the listeners and takes off those of its caller, who
-tells them itself. For patterns Redis counts different texts, not listeners, so every process
+tells them itself. For patterns Redis counts different texts, not listeners, so every session
 writes its patterns with a mark of its own (see `pattern`).
 """
 
 from __future__ import annotations
 
 import secrets
-from typing import Final
 
 import redis
 
 from runqy_notebook.wire.layout import Layout, to_bytes
-
-_MARK: Final = "s" + "".join(dict.fromkeys(secrets.token_hex(8)))
 
 
 class Channels:
@@ -27,6 +24,7 @@ class Channels:
         self.db = int(client.connection_pool.connection_kwargs.get("db") or 0)
         self.exact: frozenset[str] = frozenset()  # queues
         self.patterns: frozenset[str | None] = frozenset()  # what queues begin with; None: all
+        self._mark = "s" + "".join(dict.fromkeys(secrets.token_hex(8)))
         self._root = layout.root
         self._prefix = f"{layout.root}events:{self.db}:"
 
@@ -36,9 +34,9 @@ class Channels:
 
     def pattern(self, name: str | None) -> bytes:
         """A pattern for the channels of all queues that begin with `name`. The class `[s...]` finds
-        the letter s, and makes this process's text different from any other's.
+        the letter s, and makes this session's text different from any other's.
         """
-        return to_bytes(f"{self._root}event[{_MARK}]:{self.db}:{name or ''}*")
+        return to_bytes(f"{self._root}event[{self._mark}]:{self.db}:{name or ''}*")
 
     def queue_of(self, channel: bytes) -> str:
         """The queue of a channel."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from runqy_notebook.magics import commands
+from runqy_notebook.magics.hooks import hook_commands
 from runqy_notebook.magics.parser import Command
 from runqy_notebook.magics.values import count, count_or_zero, duration, moment, one_of
 from runqy_notebook.wire.states import State
@@ -13,7 +14,14 @@ _STATES = [state.value for state in State]
 
 
 def all_commands() -> list[Command]:
-    return [*_connection(), *_enqueueing(), *_working(), *_looking(), *_one_task()]
+    return [
+        *_connection(),
+        *_enqueueing(),
+        *_working(),
+        *_looking(),
+        *_one_task(),
+        *hook_commands(),
+    ]
 
 
 def _connection() -> Iterable[Command]:
