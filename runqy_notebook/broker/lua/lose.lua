@@ -4,7 +4,8 @@
 -- KEYS  1 trimmed (hash)  2 killers (zset base|id -> time)  3.. the slots' last replies, queue bases
 -- ARGV  1 task prefix  2 archived ttl  3 archived cap  4 crash limit  5 news, as in lib/tell.lua
 --       6 number of replies  7.. four for each task: base number, id, token, started (0/1)
--- Gives for each task 'redelivered', 'crashed', or 'LOST' where the token is not the task's any more.
+-- Gives for each task 'redelivered', 'crashed', 'cancelled', or 'LOST' where the token is not the
+--       task's any more.
 -- uses now count unsound tell bury lose
 
 local at = now()

@@ -16,7 +16,7 @@
 -- ARGV  1 task prefix  2 archived ttl  3 archived cap  4 crash limit  5 second look after seconds
 --       6 news, as in lib/tell.lua
 -- Gives {1 when there is more to do at once, {event, id, base}...} with event
---       suspect/redelivered/crashed/orphan.
+--       suspect/redelivered/crashed/cancelled/orphan.
 -- uses now count unsound tell bury lose claim
 
 local at = now()

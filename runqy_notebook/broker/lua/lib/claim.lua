@@ -7,7 +7,7 @@
 --   under a lease   into the waiting room (the same id pushed twice runs once at a time)
 --   not a hash      archived; the inspector names the type when asked
 -- Whatever its hash says, an id that stands in pending is to run: it leaves the queue's other sets,
--- and what an earlier run left goes.
+-- and what an earlier run left goes, a wish to cancel that run too.
 
 -- is_leased(claim, id, at): whether that claim's lease still runs, in whichever queue.
 local function is_leased(claim, id, at)
@@ -44,6 +44,7 @@ end
 local function claim(base, want, call)
   local rows = {}
   if redis.call('EXISTS', base .. 'paused') == 1 then return rows end
+  local worker = string.match(call.nonce, '^[^/]*')
   local looked = 0
   while #rows < want and looked < 100 do
     local ids = redis.call('RPOP', base .. 'pending', math.min(want - #rows, 100 - looked))
@@ -55,7 +56,7 @@ local function claim(base, want, call)
       local key = call.tasks .. id
       local held = redis.pcall('HMGET', key, 'claim', 'state', 'starts', 'error', 'completed_at',
         'last_failed_at', 'type', 'payload', 'retry', 'max_retry', 'timeout', 'deadline', 'store',
-        'result_ttl', 'crashes', 'deliver')
+        'result_ttl', 'crashes', 'deliver', 'cancel')
       if held.err then
         redis.call('ZADD', base .. 'archived', call.at, id)
       elseif not held[8] and redis.call('EXISTS', key) == 0 then
@@ -64,11 +65,12 @@ local function claim(base, want, call)
         redis.call('ZADD', call.waiting, call.at + 0.5, base .. '|0|' .. id)
       else
         local starts = starts_of(base, id, key, held, call)
+        if held[17] then redis.call('HDEL', key, 'cancel') end
         redis.call('PERSIST', key)
         call.taken = call.taken + 1
         call.claimed[id] = true
         local token = base .. '|' .. call.nonce .. '|' .. call.taken
-        redis.call('HSET', key, 'state', 'active', 'claim', token,
+        redis.call('HSET', key, 'state', 'active', 'claim', token, 'worker', worker,
           'started_at', stamp(call.at), 'starts', string.format('%.0f', starts + 1))
         leases[#leases + 1] = call.at + call.lease
         leases[#leases + 1] = id

@@ -1,18 +1,23 @@
 -- lose(base, id, started, call): takes a task from a worker that is gone; it goes back to the front
 -- of its queue. A started one may be what killed the worker: that is counted, named in `killers`, and
--- after `limit` times the task is archived. `call` is {tasks, archive, limit, killers (may be
--- nil), at}; gives
--- redelivered, crashed, or nil where the task was nobody's any more.
+-- after `limit` times the task is archived. One that was to be cancelled is cancelled now. `call` is
+-- {tasks, archive, limit, killers (may be nil), at}; gives redelivered, crashed, cancelled, or nil
+-- where the task was nobody's any more.
 local function lose(base, id, started, call)
   local key = call.tasks .. id
   redis.call('ZREM', base .. 'lease', id)
   redis.call('LREM', base .. 'active', 1, id)
-  local held = redis.pcall('HMGET', key, 'claim', 'crashes')
+  local held = redis.pcall('HMGET', key, 'claim', 'crashes', 'cancel')
   if held.err then
     redis.call('ZADD', base .. 'archived', call.at, id)
     return nil
   end
   if not held[1] or string.sub(held[1], 1, #base + 1) ~= base .. '|' then return nil end
+  if held[3] == '1' then
+    count(base, 'processed', call.at)
+    bury(base, id, key, 'cancelled', call.archive, call.at)
+    return 'cancelled'
+  end
   redis.call('HSET', key, 'state', 'pending')
   redis.call('HDEL', key, 'claim')
   if started then
