@@ -36,6 +36,7 @@ class Chores:
         return [
             Chore("watching who starves the process", 0.0, self.watch),
             Chore("ending overdue tasks", 0.25, self.end_overdue),
+            Chore("ending cancelled tasks", 0.25, self.end_cancelled),
             Chore("renewing leases", self._worker.settings.lease / 3, self.renew),
             Chore("the heartbeat", INTERVAL, self.beat),
             Chore("sweeping", 0.45, self.sweep),  # so that tasks are less than a second late
@@ -69,6 +70,12 @@ class Chores:
             "cannot be ended and still runs in the background; its result will be dropped."
         )
 
+    def end_cancelled(self, now: float) -> None:
+        """Takes the tasks from cancelled handlers that did not end in time."""
+        if self._worker.cancelling.is_hurried(now):
+            self.renew(now)
+        self._worker.cancelling.end_late(now)
+
     def renew(self, now: float) -> None:
         """Prolongs the leases of the running tasks."""
         held = self._worker.held()
@@ -81,6 +88,8 @@ class Chores:
         self._worker.renewed()
         for (slot, running), answer in zip(held, answers, strict=True):
             token = running.task.token
+            if answer == "CANCELLED":
+                self._worker.cancelling.mark(running)
             if answer == "LOST" and slot.running is running and token not in self._known_lost:
                 self._known_lost.add(token)
                 self._notice(

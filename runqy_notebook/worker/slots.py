@@ -40,7 +40,9 @@ class Work(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Running:
-    """A task under way. `since` and `ends` are by the monotonic clock, in seconds."""
+    """A task under way. `since` and `ends` are by the monotonic clock, in seconds; `cancel` is set
+    once the handler is to end.
+    """
 
     task: Task
     since: float

@@ -23,13 +23,14 @@ from runqy_notebook.tasks import REGISTRY, Registry
 from runqy_notebook.wire.outcomes import Outcome, Released
 from runqy_notebook.worker.addressing import Addressing
 from runqy_notebook.worker.batch import Relief
+from runqy_notebook.worker.cancelling import Cancelling
 from runqy_notebook.worker.capture import CAPTURE
 from runqy_notebook.worker.chores import Chores
 from runqy_notebook.worker.contexts import Contexts
 from runqy_notebook.worker.handling import Handling
 from runqy_notebook.worker.idle import Idle
 from runqy_notebook.worker.keeper import Keeper
-from runqy_notebook.worker.loading import Loading
+from runqy_notebook.worker.loading import LoadFailure, Loading
 from runqy_notebook.worker.outage import Outage
 from runqy_notebook.worker.report import Status as Status
 from runqy_notebook.worker.report import Stopped as Stopped
@@ -101,6 +102,7 @@ class Worker:
         )
         waiter = Waiter(self._broker.client, broker.where, broker.layout)
         self._idle = Idle(waiter, self.serving, self._outage)
+        self.cancelling = Cancelling(self, self.notice)
         self._chores = Chores(self, self._broker, self.notice)
         self._keeper = Keeper(self._chores.all(), self._outage, self.fault)
         self._relief = Relief(self._live_slots, self._write_down, self.fault)
@@ -230,6 +232,11 @@ class Worker:
             starved=dict(self.starvation.longest),
             running={running.task.id: now - running.since for _, running in self.held()},
         )
+
+    @property
+    def load_failures(self) -> list[LoadFailure]:
+        """The @load functions that raised and were not defined again since."""
+        return list(self._loading.failures.values())
 
     def notice(self, text: str) -> None:
         """Tells the person who looks after this worker something."""
