@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from runqy_notebook.magics import commands
+from runqy_notebook.magics.control import control_commands
 from runqy_notebook.magics.hooks import hook_commands
 from runqy_notebook.magics.parser import Command
 from runqy_notebook.magics.values import count, count_or_zero, duration, moment, one_of
@@ -20,6 +21,7 @@ def all_commands() -> list[Command]:
         *_working(),
         *_looking(),
         *_one_task(),
+        *control_commands(),
         *hook_commands(),
     ]
 
