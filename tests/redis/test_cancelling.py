@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import redis as redis_py
 
-from runqy_notebook import Session, TaskHandle, task
+from runqy_notebook import Session, TaskHandle, current_task, task
 from runqy_notebook.errors import RunqyError, TaskFailedError, TaskStateError, UnknownTaskError
 from runqy_notebook.worker.slots import Running
 from runqy_notebook.worker.worker import Worker
@@ -117,6 +117,21 @@ def test_the_event_of_the_running_handler_is_set_at_once(
 
     assert running.cancel.is_set()
     assert session.record(handle.id).is_cancelling
+
+
+def test_a_handler_that_looks_ends_by_itself(session: Session) -> None:
+    @task(queue="q")
+    def act(payload: Any) -> str:
+        wait_until(lambda: current_task().cancelled, "it is not told")
+        return "tidied up"
+
+    worker = session.start_worker("q")
+    handle = started(session.enqueue("q", {}))
+
+    handle.cancel()
+
+    assert isinstance(wrong(handle, 3), TaskFailedError)
+    assert worker.status.abandoned == 0
 
 
 def test_a_session_elsewhere_cancels_without_waiting_for_a_renewal(
