@@ -173,7 +173,7 @@ def workers(cell: Cell) -> object:
 
 def deliveries(cell: Cell, limit: int | None, retry: str | None) -> object:
     """The deliveries; with `retry` one is attempted again, and nothing is shown."""
-    session = _session()
+    session = opened()
     if retry is not None:
         session.retry_delivery(retry)
         print(f"Delivery {one_line(retry, 80)} is attempted again.")
