@@ -57,6 +57,11 @@ class TaskHandle:
         return self._state is not None or self._failure is not None
 
     @property
+    def ended_in(self) -> State | None:
+        """The state in which the task ended; None while it is not done, and where it is gone."""
+        return self._state
+
+    @property
     def state(self) -> str:
         """The task's state now: pending, active, scheduled, retry, completed or archived; "gone"
         where Redis has no record of it (any more).
@@ -125,6 +130,10 @@ class TaskHandle:
         except RunqyError as error:
             state = one_line(error)
         return f"<Task {one_line(self.id, 80)} in {self.queue}: {state}>"
+
+    def is_of(self, source: Source) -> bool:
+        """Whether that is where it looks: the source of the session that made it."""
+        return self._source is source
 
     # --- what becomes known -----------------------------------------------------------------
 
@@ -250,6 +259,10 @@ class TaskGroup(Sequence[TaskHandle]):
 
     def __add__(self, other: Sequence[TaskHandle]) -> TaskGroup:
         return TaskGroup([*self._handles, *other], self._source)
+
+    def is_of(self, source: Source) -> bool:
+        """Whether that is where its handles look."""
+        return self._source is source
 
     @property
     def ids(self) -> list[str]:

@@ -54,9 +54,7 @@ class Looking:
         from runqy_notebook import frames
 
         wanted = None if state is None else state_named(state)
-        with explained(self.server.where):
-            records = self._inspector.tasks(queue, wanted, limit)
-        return frames.tasks(records, wanted)
+        return frames.tasks(self.records(queue, wanted, limit), wanted)
 
     def history(
         self,
@@ -95,6 +93,13 @@ class Looking:
 
         with explained(self.server.where):
             return frames.workers(self._inspector.workers())
+
+    def records(
+        self, queue: str | None, state: State | None, limit: int | None = None
+    ) -> list[TaskRecord]:
+        """The rows of `tasks`; raises UnknownQueueError, QueueNameError."""
+        with explained(self.server.where):
+            return self._inspector.tasks(queue, state, limit)
 
     def record(self, task_id: str) -> TaskRecord:
         """What Redis holds of a task; raises UnknownTaskError."""
