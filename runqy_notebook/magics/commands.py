@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,16 +19,21 @@ from runqy_notebook.handles import TaskGroup, TaskHandle
 from runqy_notebook.magics.body import payloads
 from runqy_notebook.session import Session
 from runqy_notebook.tasks import REGISTRY
+from runqy_notebook.ui.live import Live, ShowNew
 from runqy_notebook.wire.states import State
 from runqy_notebook.worker.worker import Worker
 
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """Where a command was typed. `evaluate` runs a Python expression in the notebook's names."""
+    """Where a command was typed. `evaluate` runs a Python expression in the notebook's names,
+    `live` is what can show there; a quiet one, which ends in a semicolon, gets no card.
+    """
 
     evaluate: Callable[[str], object]
     body: str | None = None
+    live: Live | None = None
+    is_quiet: bool = False
 
 
 def say_where() -> None:
@@ -77,7 +83,7 @@ def status(cell: Cell) -> None:
 def enqueue(
     cell: Cell, queue: str, payload: str | None, wait: bool, timeout: float | None, **options: Any
 ) -> object:
-    """Puts the payload, or a list of them, into the queue."""
+    """Puts the payload, or a list of them, into the queue; the cell shows a card."""
     if payload is None and cell.body is None and isinstance(options["unique"], str):
         payload, options["unique"] = options["unique"], True  # `--unique {...}` without a key
     given = payloads(payload, cell.body, cell.evaluate)
@@ -86,9 +92,13 @@ def enqueue(
     if isinstance(given, list):
         if "id" in chosen:
             raise UsageError("--id names one task; this is a list of payloads.")
-        group = session.enqueue_many(queue, given, timeout=timeout, **chosen)
+        with _showing(cell, session, queue) as show:
+            group = session.enqueue_many(queue, given, timeout=timeout, **chosen)
+            show(group)
         return group.results() if wait else group
-    handle = session.enqueue(queue, given, timeout=timeout, **chosen)
+    with _showing(cell, session, queue) as show:
+        handle = session.enqueue(queue, given, timeout=timeout, **chosen)
+        show(handle)
     return handle.result() if wait else handle
 
 
@@ -226,6 +236,13 @@ def opened() -> Session:
         current.connect()
         say_where()
     return current.session()
+
+
+def _showing(cell: Cell, session: Session, queue: str) -> AbstractContextManager[ShowNew]:
+    """Within it a card can be made of what is enqueued; it is no more than a no-op elsewhere."""
+    if cell.live is None or not cell.live.is_on:
+        return nullcontext(lambda made: None)
+    return nullcontext(cell.live.hide) if cell.is_quiet else cell.live.enqueueing(session, queue)
 
 
 def _worker() -> Worker:
