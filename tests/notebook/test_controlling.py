@@ -24,8 +24,8 @@ def test_a_waiting_task_is_cancelled_run_and_deleted(kernel: Kernel) -> None:
     kernel.run("t = %runqy enqueue q {'n': 1} --id t1 --in 10m")
 
     assert kernel.run("%runqy cancel t1").stdout == "Task t1 is cancelled; it never runs.\n"
-    assert kernel.run("t").value == "<Task t1 in q: archived: cancelled>"
-    assert kernel.run("%runqy run t1").value == "<Task t1 in q: pending>"
+    assert kernel.run("t").value.startswith("Task t1 in q: cancelled")
+    assert kernel.run("%runqy run t1").value.startswith("Task t1 in q: waiting")
     assert kernel.run("%runqy delete t1 --yes").stdout == "Deleted 1 task.\n"
     kernel.run("del t")
     assert kernel.fail("%runqy delete t1 --yes").startswith("UnknownTaskError: No task 't1'")
@@ -68,7 +68,7 @@ def test_several_are_cancelled_each_with_a_line(kernel: Kernel) -> None:
     assert lines[1].startswith("No task 'nope' in this Redis")
     assert lines[2] == "Task n1 is cancelled; it never runs."
     group = kernel.run("%runqy run n0 n1").value
-    assert group == "<2 tasks in q: 2 pending>"
+    assert group.startswith("2 tasks in q: 2 pending")
 
 
 @pytest.mark.parametrize(
@@ -90,7 +90,7 @@ def test_a_mistake_is_one_line_and_changes_nothing(kernel: Kernel, cell: str, sa
     kernel.run("%runqy enqueue q {'n': 1} --id t1")
 
     assert kernel.fail(cell).startswith(said)
-    assert kernel.run("%runqy task t1").value == "<Task t1 in q: pending>"
+    assert kernel.run("%runqy task t1").value.startswith("Task t1 in q: waiting")
 
 
 def test_a_finished_task_is_not_cancelled(kernel: Kernel) -> None:
