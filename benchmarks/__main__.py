@@ -7,7 +7,8 @@ import importlib
 from pathlib import Path
 
 from benchmarks import machine, measures, report, servers, venvs
-from benchmarks.harness import ROOT, Bench, Row
+from benchmarks.contender import ROOT
+from benchmarks.harness import Bench, Row
 
 _PEERS_ARE_IN = {"enqueue_one", "drain"}
 

@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import gc
-import json
-import os
-import subprocess
-import sys
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
@@ -15,12 +12,9 @@ from typing import Any
 
 import redis
 
+from benchmarks.contender import Contender
 from benchmarks.peers import Peer
-from benchmarks.program import MARK
 from benchmarks.servers import url_of
-
-ROOT = Path(__file__).parents[1]
-PATIENCE = 1_800.0  # seconds until a silent process fails its measure
 
 Figures = Mapping[str, float]
 Samples = dict[str, list[Figures]]
@@ -75,6 +69,11 @@ class Bench:
     def url(self) -> str:
         return url_of(self.client)
 
+    @property
+    def turns(self) -> int:
+        """How often two contenders take turns in `duel`."""
+        return self.rounds * 5
+
     def size(self, full: int, quick: int) -> int:
         """So many tasks."""
         return quick if self.is_quick else full
@@ -82,7 +81,7 @@ class Bench:
     def call(
         self, module: str, function: str, python: Path | None = None, **arguments: object
     ) -> Any:
-        """What a function gives that runs in a process of its own, on an empty server."""
+        """What a contender gives in a process of its own, on an empty server."""
         self.client.flushall()
         return self.call_as_is(module, function, python, **arguments)
 
@@ -90,36 +89,38 @@ class Bench:
         self, module: str, function: str, python: Path | None = None, **arguments: object
     ) -> Any:
         """The same, on the server as it is."""
-        command = [str(python or sys.executable), "-m", "benchmarks.program", module, function]
-        done = subprocess.run(
-            [*command, json.dumps({"url": self.url, **arguments})],
-            capture_output=True,
-            text=True,
-            env=environment(),
-            cwd=ROOT,
-            timeout=PATIENCE,
-        )
-        told = [line for line in done.stdout.splitlines() if line.startswith(MARK)]
-        if done.returncode or not told:
-            raise SystemExit(f"{module}.{function} failed:\n{done.stdout}{done.stderr}")
-        return json.loads(told[-1].removeprefix(MARK))
+        with Contender(module, function, python, url=self.url, **arguments) as contender:
+            return contender.turn()
 
-    def interleaved(self, contenders: Mapping[str, Callable[[], Figures]]) -> Samples:
+    def duel(self, module: str, calls: Mapping[str, tuple[str, Mapping[str, object]]]) -> Samples:
+        """Generators of one module take short turns, each in a process and a database of its own;
+        the first turn, to warm up, does not count.
+        """
+        self.client.flushall()
+        with ExitStack() as stack:
+            running = {
+                name: stack.enter_context(
+                    Contender(module, function, url=url_of(self.client, database), **arguments)
+                )
+                for database, (name, (function, arguments)) in enumerate(calls.items())
+            }
+            for contender in running.values():
+                contender.turn()
+            turns = {name: contender.turn for name, contender in running.items()}
+            return self.interleaved(turns, self.turns)
+
+    def interleaved(
+        self, contenders: Mapping[str, Callable[[], Figures]], rounds: int | None = None
+    ) -> Samples:
         """Every contender once a round, each round beginning with another one."""
         names = list(contenders)
         samples: Samples = {name: [] for name in names}
-        for number in range(self.rounds):
+        for number in range(rounds or self.rounds):
             shift = number % len(names)
             for name in names[shift:] + names[:shift]:
                 gc.collect()
                 samples[name].append(contenders[name]())
         return samples
-
-
-def environment(**more: str) -> dict[str, str]:
-    """This process's, without Redis settings, with this source tree first."""
-    kept = {k: v for k, v in os.environ.items() if not k.startswith(("RUNQY_", "REDIS_"))}
-    return {**kept, "PYTHONPATH": str(ROOT), **more}
 
 
 def row(
@@ -154,13 +155,9 @@ def row(
     )
 
 
-def rates(tasks: int, took: float | Mapping[str, float]) -> Figures:
-    """A run of so many tasks as tasks a second and, where it was clocked, microseconds of the
-    client's processor a task.
-    """
-    if isinstance(took, Mapping):
-        return {"rate": tasks / took["seconds"], "cpu": took["cpu"] / tasks * 1e6}
-    return {"rate": tasks / took}
+def rates(tasks: int, seconds: float) -> Figures:
+    """A run of so many tasks as tasks a second."""
+    return {"rate": tasks / seconds}
 
 
 def processor(measure: str, contender: str, samples: Samples, against: str = "raw") -> Row:

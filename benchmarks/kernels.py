@@ -13,7 +13,7 @@ from jupyter_client.blocking.client import BlockingKernelClient
 from jupyter_client.kernelspec import KernelSpec, KernelSpecManager
 from jupyter_client.manager import KernelManager
 
-from benchmarks.harness import environment
+from benchmarks.contender import environment
 
 PATIENCE = 60.0  # seconds until a silent kernel fails its measure
 

@@ -46,8 +46,8 @@ def running(program: Path) -> Iterator[redis.Redis]:
             process.wait()
 
 
-def url_of(client: redis.Redis) -> str:
-    return f"redis://127.0.0.1:{client.connection_pool.connection_kwargs['port']}/0"
+def url_of(client: redis.Redis, database: int = 0) -> str:
+    return f"redis://127.0.0.1:{client.connection_pool.connection_kwargs['port']}/{database}"
 
 
 def _wait_for(client: redis.Redis) -> None:

@@ -2,42 +2,40 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import redis
 
 from benchmarks import ours, raw
-from benchmarks.harness import Bench, Goal, Row, processor, rates, row
+from benchmarks.harness import Bench, Figures, Goal, Row, processor, row
 from benchmarks.measures.enqueue_one import PAYLOAD
 
 GOAL = Goal(">= 3x raw pipelined", at_least=3.0)
-BATCH = 500
 
 
-def raw_redis(url: str, tasks: int) -> dict[str, float]:
-    client = redis.Redis.from_url(url)
-    raw.enqueue_many(client, [PAYLOAD] * BATCH, BATCH)
-    return raw.clocked(
-        lambda: raw.timed(lambda: raw.enqueue_many(client, [PAYLOAD] * tasks, BATCH))
-    )
+def raw_redis(url: str, tasks: int) -> Iterator[Figures]:
+    client, payloads = redis.Redis.from_url(url), [PAYLOAD] * tasks
+    while True:
+        client.flushdb()
+        yield raw.clocked(tasks, lambda: raw.timed(lambda: raw.enqueue_many(client, payloads)))
 
 
-def runqy(url: str, tasks: int) -> dict[str, float]:
+def runqy(url: str, tasks: int) -> Iterator[Figures]:
+    client, payloads = redis.Redis.from_url(url), [PAYLOAD] * tasks
     with ours.session(url) as session:
-        session.enqueue_many(raw.QUEUE, [PAYLOAD] * BATCH)
-        return raw.clocked(
-            lambda: raw.timed(lambda: session.enqueue_many(raw.QUEUE, [PAYLOAD] * tasks))
-        )
+        while True:
+            client.flushdb()
+            yield raw.clocked(
+                tasks, lambda: raw.timed(lambda: session.enqueue_many(raw.QUEUE, payloads))
+            )
 
 
 def measure(bench: Bench) -> list[Row]:
-    tasks = bench.size(100_000, 20_000)
-    contenders = {
-        "raw": lambda: rates(tasks, bench.call(__name__, "raw_redis", tasks=tasks)),
-        "runqy_notebook": lambda: rates(tasks, bench.call(__name__, "runqy", tasks=tasks)),
-    }
-    samples = bench.interleaved(contenders)
+    title, how = "enqueue_many", {"tasks": bench.size(10_000, 5_000)}
+    duel = bench.duel(__name__, {"raw": ("raw_redis", how), "runqy_notebook": ("runqy", how)})
     return [
-        row("enqueue_many", "raw", samples, "rate", "tasks/s"),
-        row("enqueue_many", "runqy_notebook", samples, "rate", "tasks/s", goal=GOAL),
-        processor("enqueue_many", "raw", samples),
-        processor("enqueue_many", "runqy_notebook", samples),
+        row(title, "raw", duel, "rate", "tasks/s"),
+        row(title, "runqy_notebook", duel, "rate", "tasks/s", goal=GOAL),
+        processor(title, "raw", duel),
+        processor(title, "runqy_notebook", duel),
     ]

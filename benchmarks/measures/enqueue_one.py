@@ -2,60 +2,60 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import redis
 
 from benchmarks import ours, raw
-from benchmarks.harness import Bench, Goal, Row, processor, rates, row
+from benchmarks.harness import Bench, Figures, Goal, Row, processor, rates, row
 
 PAYLOAD = {"image": "s3://bucket/cat.png", "size": 224}
 GOAL = Goal(">= 1.2x raw", at_least=1.2)
-WARM_UP = 200
 
 
-def raw_redis(url: str, tasks: int) -> dict[str, float]:
+def raw_redis(url: str, tasks: int) -> Iterator[Figures]:
     client = redis.Redis.from_url(url)
-    raw.enqueue_many(client, [PAYLOAD] * WARM_UP, 1)
-    return raw.clocked(
-        lambda: raw.timed(lambda: [raw.enqueue(client, PAYLOAD) for _ in range(tasks)])
-    )
+
+    def enqueue() -> None:
+        for _ in range(tasks):
+            raw.enqueue(client, PAYLOAD)
+
+    while True:
+        client.flushdb()
+        yield raw.clocked(tasks, lambda: raw.timed(enqueue))
 
 
-def runqy(url: str, tasks: int) -> dict[str, float]:
+def runqy(url: str, tasks: int) -> Iterator[Figures]:
     with ours.session(url) as session:
-        for _ in range(WARM_UP):
-            session.enqueue(raw.QUEUE, PAYLOAD)
-        return raw.clocked(
-            lambda: raw.timed(
-                lambda: [session.enqueue(raw.QUEUE, PAYLOAD) for _ in range(tasks)],
-            )
-        )
+
+        def enqueue() -> None:
+            for _ in range(tasks):
+                session.enqueue(raw.QUEUE, PAYLOAD)
+
+        while True:
+            redis.Redis.from_url(url).flushdb()
+            yield raw.clocked(tasks, lambda: raw.timed(enqueue))
 
 
 def measure(bench: Bench) -> list[Row]:
-    tasks = bench.size(20_000, 3_000)
-    few = bench.size(5_000, 1_000)
-    contenders = {
-        "raw": lambda: rates(tasks, bench.call(__name__, "raw_redis", tasks=tasks)),
-        "runqy_notebook": lambda: rates(tasks, bench.call(__name__, "runqy", tasks=tasks)),
-    }
-    for peer, python in bench.peers.items():
-        module = f"benchmarks.peers.{peer.name}"
-        contenders[peer.name] = lambda module=module, python=python: rates(
-            few, bench.call(module, "enqueue_one", python, tasks=few)
-        )
-    samples = bench.interleaved(contenders)
+    title, how = "enqueue one", {"tasks": bench.size(2_000, 500)}
+    duel = bench.duel(__name__, {"raw": ("raw_redis", how), "runqy_notebook": ("runqy", how)})
     return [
-        *(
-            row(
-                "enqueue one",
-                name,
-                samples,
-                "rate",
-                "tasks/s",
-                goal=GOAL if name == "runqy_notebook" else None,
-            )
-            for name in contenders
-        ),
-        processor("enqueue one", "raw", samples),
-        processor("enqueue one", "runqy_notebook", samples),
+        row(title, "raw", duel, "rate", "tasks/s"),
+        row(title, "runqy_notebook", duel, "rate", "tasks/s", goal=GOAL),
+        processor(title, "raw", duel),
+        processor(title, "runqy_notebook", duel),
+        *_peers(bench),
     ]
+
+
+def _peers(bench: Bench) -> list[Row]:
+    """Each in a process of its own, a round at a time, beside a raw one."""
+    tasks = bench.size(5_000, 1_000)
+    contenders = {"raw": lambda: bench.call(__name__, "raw_redis", tasks=tasks)}
+    for peer, python in bench.peers.items():
+        contenders[peer.name] = lambda module=peer.module, python=python: rates(
+            tasks, bench.call(module, "enqueue_one", python, tasks=tasks)
+        )
+    samples = bench.interleaved(contenders) if bench.peers else {}
+    return [row("enqueue one", peer.name, samples, "rate", "tasks/s") for peer in bench.peers]

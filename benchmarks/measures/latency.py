@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import redis
@@ -14,7 +14,6 @@ from benchmarks import ours, raw
 from benchmarks.harness import Bench, Figures, Goal, Row, quantile, row
 
 REST = 0.005  # seconds between two tasks, in which the worker goes to wait
-WARM_UP = 50
 P50 = Goal("p50 <= 1.0x raw", at_most=1.0)
 P99 = Goal("p99 <= 2x raw", at_most=2.0)
 
@@ -26,14 +25,13 @@ def echo(payload: Any) -> dict[str, int]:
 def _asked(ask: Callable[[int], object], tasks: int) -> Figures:
     """Microseconds from question to answer."""
     took = []
-    for number in range(WARM_UP + tasks):
+    for number in range(tasks):
         took.append(raw.timed(lambda number=number: ask(number)) * 1e6)
         time.sleep(REST)
-    took = took[WARM_UP:]
     return {"p50": quantile(took, 0.5), "p99": quantile(took, 0.99)}
 
 
-def raw_redis(url: str, tasks: int) -> Figures:
+def raw_redis(url: str, tasks: int) -> Iterator[Figures]:
     """The result comes back through a list of its own."""
     client = redis.Redis.from_url(url)
 
@@ -50,29 +48,26 @@ def raw_redis(url: str, tasks: int) -> Figures:
         assert json.loads(told) == {"n": number}
 
     threading.Thread(target=work, daemon=True).start()
-    return _asked(ask, tasks)
+    while True:
+        yield _asked(ask, tasks)
 
 
-def runqy(url: str, tasks: int) -> Figures:
+def runqy(url: str, tasks: int) -> Iterator[Figures]:
     with ours.session(url) as session:
         ours.serve(session, echo).resume()
 
         def ask(number: int) -> None:
             assert session.enqueue(raw.QUEUE, {"n": number}).result(10) == {"n": number}
 
-        return _asked(ask, tasks)
+        while True:
+            yield _asked(ask, tasks)
 
 
 def measure(bench: Bench) -> list[Row]:
-    tasks = bench.size(2_000, 300)
-    contenders = {
-        "raw": lambda: bench.call(__name__, "raw_redis", tasks=tasks),
-        "runqy_notebook": lambda: bench.call(__name__, "runqy", tasks=tasks),
-    }
-    samples = bench.interleaved(contenders)
-    title = "enqueue to result"
+    title, how = "enqueue to result", {"tasks": bench.size(500, 100)}
+    duel = bench.duel(__name__, {"raw": ("raw_redis", how), "runqy_notebook": ("runqy", how)})
     return [
-        row(f"{title}, {part}", name, samples, part, "us", goal=goal)
-        for part, goal in (("p50", P50), ("p99", P99))
-        for name, goal in (("raw", None), ("runqy_notebook", goal))
+        row(f"{title}, {part}", name, duel, part, "us", goal=goal)
+        for part, bound in (("p50", P50), ("p99", P99))
+        for name, goal in (("raw", None), ("runqy_notebook", bound))
     ]

@@ -22,6 +22,10 @@ class Peer:
     how: str  # it is set up, or what becomes of a task whose worker dies
     has_threads: bool = True  # runs several handlers at a time in one process
 
+    @property
+    def module(self) -> str:
+        return f"benchmarks.peers.{self.name}"
+
 
 PEERS = (
     Peer("rq", ("rq",), True, "SimpleWorker, no fork; StartedJobRegistry", has_threads=False),
