@@ -64,6 +64,9 @@ class Contender:
 
 
 def environment(**more: str) -> dict[str, str]:
-    """This process's, without Redis settings, with this source tree first."""
-    kept = {k: v for k, v in os.environ.items() if not k.startswith(("RUNQY_", "REDIS_"))}
+    """This process's, without Redis settings, with this source tree first; bytecode is kept, as it
+    is where a package was installed.
+    """
+    without = ("RUNQY_", "REDIS_", "PYTHONDONTWRITEBYTECODE")
+    kept = {k: v for k, v in os.environ.items() if not k.startswith(without)}
     return {**kept, "PYTHONPATH": str(ROOT), **more}

@@ -160,10 +160,13 @@ def rates(tasks: int, seconds: float) -> Figures:
     return {"rate": tasks / seconds}
 
 
-def processor(measure: str, contender: str, samples: Samples, against: str = "raw") -> Row:
-    """The client's processor time a task."""
-    title = f"{measure}, client's processor"
-    return row(title, contender, samples, "cpu", "us/task", against=against)
+def processor(measure: str, samples: Samples, contenders: Sequence[str]) -> list[Row]:
+    """The processor time that a task costs its own process and the server."""
+    return [
+        row(f"{measure}, {side}'s processor", contender, samples, side, "us/task")
+        for side in ("client", "server")
+        for contender in contenders
+    ]
 
 
 def quantile(values: Sequence[float], part: float) -> float:

@@ -44,7 +44,7 @@ def raw_redis(url: str, tasks: int, stored: bool = False) -> Iterator[Figures]:
 
     while True:
         _fill(client, tasks)
-        told = raw.clocked(tasks, lambda: raw.timed(drain))
+        told = raw.clocked(client, tasks, lambda: raw.timed(drain))
         TALLY.check()
         yield told
 
@@ -55,7 +55,9 @@ def runqy(url: str, tasks: int, concurrency: int = 1, stored: bool = False) -> I
         worker = ours.serve(session, handler, concurrency=concurrency, store_results=stored)
         while True:
             _fill(client, tasks)
-            told = raw.clocked(tasks, lambda: ours.drained(worker, tasks, TALLY.all_ran.wait))
+            told = raw.clocked(
+                client, tasks, lambda: ours.drained(worker, tasks, TALLY.all_ran.wait)
+            )
             TALLY.check()
             assert not client.llen(raw.PENDING)
             assert not client.llen(raw.ACTIVE)
@@ -80,8 +82,7 @@ def measure(bench: Bench) -> list[Row]:
         _row("raw, results stored", duel),
         _row(f"{OWN}, results stored", duel, "raw, results stored", STORED),
         _row(f"{OWN}, concurrency 8", duel, OWN, WIDE),
-        processor("drain", "raw", duel),
-        processor("drain", OWN, duel),
+        *processor("drain", duel, ("raw", OWN)),
         *(_peers(bench) if bench.peers else []),
     ]
 

@@ -17,7 +17,9 @@ def raw_redis(url: str, tasks: int) -> Iterator[Figures]:
     client, payloads = redis.Redis.from_url(url), [PAYLOAD] * tasks
     while True:
         client.flushdb()
-        yield raw.clocked(tasks, lambda: raw.timed(lambda: raw.enqueue_many(client, payloads)))
+        yield raw.clocked(
+            client, tasks, lambda: raw.timed(lambda: raw.enqueue_many(client, payloads))
+        )
 
 
 def runqy(url: str, tasks: int) -> Iterator[Figures]:
@@ -26,7 +28,7 @@ def runqy(url: str, tasks: int) -> Iterator[Figures]:
         while True:
             client.flushdb()
             yield raw.clocked(
-                tasks, lambda: raw.timed(lambda: session.enqueue_many(raw.QUEUE, payloads))
+                client, tasks, lambda: raw.timed(lambda: session.enqueue_many(raw.QUEUE, payloads))
             )
 
 
@@ -36,6 +38,5 @@ def measure(bench: Bench) -> list[Row]:
     return [
         row(title, "raw", duel, "rate", "tasks/s"),
         row(title, "runqy_notebook", duel, "rate", "tasks/s", goal=GOAL),
-        processor(title, "raw", duel),
-        processor(title, "runqy_notebook", duel),
+        *processor(title, duel, ("raw", "runqy_notebook")),
     ]

@@ -22,10 +22,11 @@ def raw_redis(url: str, tasks: int) -> Iterator[Figures]:
 
     while True:
         client.flushdb()
-        yield raw.clocked(tasks, lambda: raw.timed(enqueue))
+        yield raw.clocked(client, tasks, lambda: raw.timed(enqueue))
 
 
 def runqy(url: str, tasks: int) -> Iterator[Figures]:
+    client = redis.Redis.from_url(url)
     with ours.session(url) as session:
 
         def enqueue() -> None:
@@ -33,8 +34,8 @@ def runqy(url: str, tasks: int) -> Iterator[Figures]:
                 session.enqueue(raw.QUEUE, PAYLOAD)
 
         while True:
-            redis.Redis.from_url(url).flushdb()
-            yield raw.clocked(tasks, lambda: raw.timed(enqueue))
+            client.flushdb()
+            yield raw.clocked(client, tasks, lambda: raw.timed(enqueue))
 
 
 def measure(bench: Bench) -> list[Row]:
@@ -43,8 +44,7 @@ def measure(bench: Bench) -> list[Row]:
     return [
         row(title, "raw", duel, "rate", "tasks/s"),
         row(title, "runqy_notebook", duel, "rate", "tasks/s", goal=GOAL),
-        processor(title, "raw", duel),
-        processor(title, "runqy_notebook", duel),
+        *processor(title, duel, ("raw", "runqy_notebook")),
         *_peers(bench),
     ]
 

@@ -36,7 +36,7 @@ def runqy(url: str, pending: int, queues: int, tasks: int) -> Figures:
     with ours.session(url) as session:
         worker = ours.serve(session, handler)
         session.enqueue_many(raw.QUEUE, [PAYLOAD] * 100)
-        cpu = _cpu(client)
+        cpu = raw.server_cpu(client)
         enqueued = raw.timed(
             lambda: [session.enqueue(names[n % queues], PAYLOAD) for n in range(tasks)]
         )
@@ -46,13 +46,8 @@ def runqy(url: str, pending: int, queues: int, tasks: int) -> Figures:
         return {
             "enqueue": enqueued / tasks * 1e6,
             "drain": drained / ran_in_time * 1e6,
-            "server": (_cpu(client) - cpu) / (tasks + ran_in_time) * 2e6,
+            "server": (raw.server_cpu(client) - cpu) / (tasks + ran_in_time) * 2e6,
         }
-
-
-def _cpu(client: redis.Redis) -> float:
-    told = client.info("cpu")
-    return float(told["used_cpu_user"] + told["used_cpu_sys"])
 
 
 def measure(bench: Bench) -> list[Row]:
