@@ -37,7 +37,7 @@ class Chores:
             Chore("watching who starves the process", 0.0, self.watch),
             Chore("ending overdue tasks", 0.25, self.end_overdue),
             Chore("renewing leases", self._worker.settings.lease / 3, self.renew),
-            Chore("the heartbeat", INTERVAL, self.beat),
+            Chore("the heartbeat", INTERVAL, self.beat, always_writes=True),
             Chore("sweeping", 0.45, self.sweep),  # so that tasks are less than a second late
             Chore("looking after the guardian", 1.0, self.guard),
             Chore("looking for queues", 0.25, self.discover),
