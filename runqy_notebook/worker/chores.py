@@ -12,6 +12,7 @@ from runqy_notebook.broker.heartbeat import INTERVAL, Heartbeat
 from runqy_notebook.errors import ConnectionFailedError, one_line
 from runqy_notebook.wire.outcomes import Retried
 from runqy_notebook.worker.keeper import Chore
+from runqy_notebook.worker.leash import Ending
 from runqy_notebook.worker.run import HandlerTimeout
 
 if TYPE_CHECKING:
@@ -70,7 +71,7 @@ class Chores:
         )
 
     def renew(self, now: float) -> None:
-        """Prolongs the leases of the running tasks."""
+        """Prolongs the leases of the running tasks; ends those that are lost or cancelled."""
         held = self._worker.held()
         self._known_lost &= {running.task.token for _, running in held}
         if not held:
@@ -81,8 +82,11 @@ class Chores:
         self._worker.renewed()
         for (slot, running), answer in zip(held, answers, strict=True):
             token = running.task.token
+            if answer == "CANCELLED":
+                running.leash.pull(Ending.CANCELLED)
             if answer == "LOST" and slot.running is running and token not in self._known_lost:
                 self._known_lost.add(token)
+                running.leash.pull(Ending.LOST)
                 self._notice(
                     f"Task {one_line(running.task.id, 80)} is no longer ours: this worker was "
                     "away from Redis for too long, or the task was deleted. What it still "

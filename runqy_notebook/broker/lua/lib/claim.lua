@@ -32,8 +32,8 @@ local function starts_of(base, id, key, held, call)
   local is_fresh = (not held[2] or held[2] == 'pending') and not held[5] and not held[6]
   if is_fresh and starts == 0 then return 0 end
   if is_rerun(base, id, held[2]) then
-    redis.call('HDEL', key, 'crashes', 'error_msg', 'last_failed_at', 'completed_at')
-    held[15] = false
+    redis.call('HDEL', key, 'crashes', 'losses', 'error_msg', 'last_failed_at', 'completed_at')
+    held[15], held[16] = false, false
     starts = 0
   end
   if held[4] then redis.call('HDEL', key, 'error') end  -- a foreign worker's, of an earlier run
@@ -55,7 +55,7 @@ local function claim(base, want, call)
       local key = call.tasks .. id
       local held = redis.pcall('HMGET', key, 'claim', 'state', 'starts', 'error', 'completed_at',
         'last_failed_at', 'type', 'payload', 'retry', 'max_retry', 'timeout', 'deadline', 'store',
-        'result_ttl', 'crashes')
+        'result_ttl', 'crashes', 'losses')
       if held.err then
         redis.call('ZADD', base .. 'archived', call.at, id)
       elseif not held[8] and redis.call('EXISTS', key) == 0 then
@@ -73,7 +73,7 @@ local function claim(base, want, call)
         leases[#leases + 1] = call.at + call.lease
         leases[#leases + 1] = id
         redis.call('LPUSH', base .. 'active', id)
-        rows[#rows + 1] = {base, id, token, {unpack(held, 7, 15)}}
+        rows[#rows + 1] = {base, id, token, {unpack(held, 7, 16)}}
       end
     end
     if #leases > 0 then redis.call('ZADD', base .. 'lease', unpack(leases)) end

@@ -54,7 +54,7 @@ end
 -- crash limit.
 function outcomes.crash(base, id, key, outcome, keep, at)
   redis.call('HSET', key, 'error_msg', outcome.text, 'last_failed_at', stamp(at))
-  lose(base, id, true, {
+  lose(base, id, 2, {
     tasks = keep.tasks, archive = keep.archive, limit = outcome.number, at = at,
   })
 end
