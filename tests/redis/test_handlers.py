@@ -12,6 +12,7 @@ import pytest
 import redis as redis_py
 
 from runqy_notebook.tasks import Fail, Retry
+from runqy_notebook.worker.worker import Worker
 from tests.broking import BASE, SETS, field, places, push
 from tests.waiting import wait_until
 from tests.working import Log, add, registry_of, told, working
@@ -254,6 +255,90 @@ def test_an_async_handler_that_clings_to_life_ends_no_other(
         wait_until(lambda: worker.status.completed == 1, "the other did not run")
 
     assert log.entries[:3] == ["clings", "no", "other"]
+
+
+@pytest.mark.parametrize("flag", [{"cancel": "1"}, {"claim": "another's"}])
+def test_an_async_handler_that_is_cancelled_or_lost_is_ended_and_may_clean_up(
+    redis: redis_py.Redis, url: str, flag: dict[str, str]
+) -> None:
+    log = Log()
+
+    async def handler(payload: dict[str, Any]) -> None:
+        log.note(payload)
+        if payload["task_id"] == "next":
+            return
+        try:
+            await asyncio.sleep(20)
+        finally:
+            await asyncio.sleep(0.3)
+            log.add("cleaned up")
+
+    with working(url, registry_of(handler), lease=1.5) as worker:
+        push(redis, "slow")
+        wait_until(lambda: log.entries, "it was not started")
+        redis.hset("asynq:t:slow", mapping=flag)
+        push(redis, "next")
+        wait_until(lambda: len(log) == 3, "it goes on")
+        assert worker.status.abandoned == 0
+        assert told(worker, "was given to another worker") == []
+
+    assert log.entries == ["slow", "cleaned up", "next"]
+    if "cancel" in flag:
+        assert places(redis, "slow") == ["archived"]
+        assert field(redis, "slow", "error_msg") == b"cancelled"
+    else:
+        assert field(redis, "slow", "claim") == b"another's"
+
+
+def test_an_async_handler_that_returns_in_spite_of_its_cancellation_is_done(
+    redis: redis_py.Redis, url: str
+) -> None:
+    log = Log()
+
+    async def handler(payload: dict[str, Any]) -> None:
+        log.note(payload)
+        try:
+            await asyncio.sleep(20)
+        except asyncio.CancelledError:
+            log.add("done all the same")
+
+    with working(url, registry_of(handler), lease=1.5) as worker:
+        push(redis, "a")
+        wait_until(lambda: log.entries, "it was not started")
+        redis.hset("asynq:t:a", "cancel", "1")
+        wait_until(lambda: worker.status.completed == 1, "it was not completed")
+
+    assert log.entries == ["a", "done all the same"]
+
+
+def test_a_plain_handler_that_is_cancelled_runs_to_its_end_and_is_not_retried(
+    redis: redis_py.Redis, url: str
+) -> None:
+    log = Log()
+    go_on = threading.Event()
+
+    def handler(payload: dict[str, Any]) -> None:
+        log.note(payload)
+        go_on.wait(20)
+        if payload["task_id"] == "fails":
+            raise ValueError("broken")
+
+    with working(url, registry_of(handler), lease=1.5, concurrency=2) as worker:
+        for task_id in ("fails", "ends"):
+            push(redis, task_id)
+            redis.hset(f"asynq:t:{task_id}", "cancel", "1")
+        wait_until(lambda: _are_told(worker), "they were not told")
+        go_on.set()
+        wait_until(lambda: worker.status.completed == worker.status.failed == 1, "not settled")
+
+    assert field(redis, "fails", "error_msg") == b"cancelled"
+    assert places(redis, "fails") == ["archived"]
+    assert places(redis, "ends") == ["completed"]
+
+
+def _are_told(worker: Worker) -> bool:
+    held = worker.held()
+    return len(held) == 2 and all(running.leash.is_pulled for _, running in held)
 
 
 def test_hanging_handlers_are_made_up_for_only_so_often(
