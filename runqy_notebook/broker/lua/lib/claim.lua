@@ -32,7 +32,7 @@ local function starts_of(base, id, key, held, call)
   local is_fresh = (not held[2] or held[2] == 'pending') and not held[5] and not held[6]
   if is_fresh and starts == 0 then return 0 end
   if is_rerun(base, id, held[2]) then
-    redis.call('HDEL', key, 'crashes', 'losses', 'error_msg', 'last_failed_at', 'completed_at')
+    redis.call('HDEL', key, 'cancel', 'crashes', 'losses', 'error_msg', 'last_failed_at', 'completed_at')
     held[15], held[16] = false, false
     starts = 0
   end
