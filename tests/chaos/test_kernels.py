@@ -112,14 +112,14 @@ def test_the_tasks_of_a_kernel_that_ends_are_back_at_the_front_and_the_next_one_
                 "back after s": took,
                 "not at the front": len(in_flight.difference(listed[-IN_FLIGHT:])),
                 "lost": total - redis.zcard(COMPLETED),
-                "servers beyond one": len(servers(tmp_path)) - 1,
+                "servers more or less than one": abs(len(servers(tmp_path)) - 1),
                 "servers replaced": int(embedded.ensure(tmp_path / "state").pid != server.pid),
             },
             {
                 "back after s": bound,
                 "not at the front": 0,
                 "lost": 0,
-                "servers beyond one": 0,
+                "servers more or less than one": 0,
                 "servers replaced": 0,
             },
         )
