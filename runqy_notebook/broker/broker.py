@@ -41,8 +41,8 @@ class WrongTypeError(RunqyError):
 
 @dataclass(frozen=True, slots=True)
 class Retention:
-    """How long finished tasks are kept (seconds), how many of them per queue, and after how many
-    losses with its worker a task counts as finished: archived.
+    """How long finished tasks are kept (seconds), how many of them per queue, and how often a
+    task may kill its process before it counts as finished: archived.
     """
 
     completed_ttl: float
