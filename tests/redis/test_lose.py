@@ -22,10 +22,10 @@ def broker(redis: redis_py.Redis) -> Broker:
     return broker_of(redis)
 
 
-def lose(redis: redis_py.Redis, task: Task, blame: int) -> str:
-    answers: Any = scripts.LOSE(
-        redis, KEYS, ["asynq:t:", 7200, 1000, 3, 1, task.id, task.token, blame]
-    )
+def lose(broker: Broker, task: Task, blame: int) -> str:
+    told = broker.channels.news("")
+    args = ["asynq:t:", 7200, 1000, 3, told, 0, 1, task.id, task.token, blame]
+    answers: Any = scripts.LOSE(broker.client, KEYS, args)
     return str(answers[0].decode())
 
 
@@ -35,7 +35,7 @@ def test_a_task_that_was_not_started_goes_back_as_it_was(
     push(redis, "a")
     push(redis, "b")
 
-    assert lose(redis, claim(broker)[0], NOT_STARTED) == "redelivered"
+    assert lose(broker, claim(broker)[0], NOT_STARTED) == "redelivered"
 
     (task,) = claim(broker)
     assert (task.id, task.is_suspect) == ("a", False)
@@ -47,7 +47,7 @@ def test_a_task_that_may_have_killed_is_a_suspect_and_is_named(
 ) -> None:
     push(redis, "a")
 
-    assert lose(redis, claim(broker)[0], DOUBTFUL) == "redelivered"
+    assert lose(broker, claim(broker)[0], DOUBTFUL) == "redelivered"
 
     (task,) = claim(broker)
     assert (task.crashes, task.losses, task.is_suspect) == (0, 1, True)
@@ -60,7 +60,7 @@ def test_a_task_that_kills_each_time_is_archived_after_three_deaths_however_the_
 ) -> None:
     push(redis, "a")
 
-    fates = [lose(redis, claim(broker)[0], blame) for blame in (first, PROVEN, PROVEN)]
+    fates = [lose(broker, claim(broker)[0], blame) for blame in (first, PROVEN, PROVEN)]
 
     assert fates == ["redelivered", "redelivered", "crashed"]
     assert places(redis, "a") == ["archived"]
@@ -73,7 +73,7 @@ def test_a_suspect_that_only_shares_the_death_of_its_kernel_is_not_blamed(
 ) -> None:
     push(redis, "a")
 
-    fates = [lose(redis, claim(broker)[0], DOUBTFUL) for _ in range(10)]
+    fates = [lose(broker, claim(broker)[0], DOUBTFUL) for _ in range(10)]
 
     assert fates == ["redelivered"] * 10
     assert field(redis, "a", "crashes") is None
@@ -86,6 +86,6 @@ def test_a_task_that_is_not_the_dead_workers_any_more_is_left_alone(
     (task,) = claim(broker)
     redis.hset("asynq:t:a", "claim", f"{BASE}|another|1")
 
-    assert lose(redis, task, PROVEN) == "LOST"
+    assert lose(broker, task, PROVEN) == "LOST"
 
     assert places(redis, "a") == ["active", "lease"]

@@ -79,7 +79,7 @@ def test_a_living_process_has_not_ended(sleeper: subprocess.Popen[bytes]) -> Non
 
 def test_the_page_tells_how_far_each_task_is() -> None:
     ledger = Ledger()
-    page, task = ledger.entry(), Task("id", "q", b"asynq:q:|w/1:1|1")
+    page, task = ledger.entry(1), Task("id", "q", b"asynq:q:|w/1:1|1")
 
     def told() -> list[tuple[int, int]]:
         return [(each.state, each.pid) for each in read_page(ledger._page)]
@@ -103,7 +103,7 @@ def test_the_page_tells_how_far_each_task_is() -> None:
 
 def test_a_task_whose_id_is_too_long_for_the_page_hides_the_one_before() -> None:
     ledger = Ledger()
-    page = ledger.entry()
+    page = ledger.entry(1)
     page.claimed(Task("id", "q", b"asynq:q:|w/1:1|1"), 5.0)
 
     page.claimed(Task("x" * 9000, "q", b"asynq:q:|w/1:2|1"), 5.0)
