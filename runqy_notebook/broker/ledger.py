@@ -94,9 +94,11 @@ class Entry:
     @property
     def mark_of_a_child(self) -> tuple[int, int] | None:
         """The file and the place in it where a child that runs the task writes the state: APART
-        before it calls the handler, CLAIMED after it.
+        before it calls the handler, CLAIMED after it. None where there is no guardian to read it.
         """
-        return None if self._number is None else (self.ledger.fd, self._at + STATE_AT)
+        if self._number is None or sys.platform == "win32":
+            return None
+        return self.ledger.fd, self._at + STATE_AT
 
     def lent(self, pid: int) -> None:
         """The task is given to this child to run."""

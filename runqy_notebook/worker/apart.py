@@ -138,11 +138,11 @@ def _sent(errand: bytes, seconds: float, leash: Leash, entry: Entry) -> object:
         with contextlib.suppress(OSError):
             child.stdin.close()
         child.stdout.close()
-        listening.join()
         if answer or leash.is_pulled or not in_time:
             entry.ended()
         else:
             entry.died_apart()
+        listening.join()
     if not answer and leash.is_pulled:
         raise UnwantedError
     if not answer and not in_time:
