@@ -10,6 +10,7 @@ from typing import Protocol
 
 from runqy_notebook.broker.broker import Settled
 from runqy_notebook.broker.ledger import Entry
+from runqy_notebook.running import CancelledTaskError
 from runqy_notebook.wire.documented import Task
 from runqy_notebook.wire.outcomes import Crashed, Outcome, Released
 from runqy_notebook.worker.batch import WINDOW, Batch, Pace
@@ -180,6 +181,8 @@ class Slot:
                 outcome = self._work.runner.run(run)
         finally:
             self.running = None
+        if self.is_leaving and isinstance(getattr(outcome, "cause", None), CancelledTaskError):
+            outcome = Released(running.task)  # it was told that we stop, and made room
         if not isinstance(outcome, Crashed):  # of that the record tells until Redis does
             self.entry.ended()
         return outcome

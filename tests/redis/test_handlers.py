@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import redis as redis_py
 
+from runqy_notebook.running import current_task
 from runqy_notebook.tasks import Fail, Retry
 from runqy_notebook.worker.worker import Worker
 from tests.broking import BASE, SETS, field, places, push
@@ -334,6 +335,36 @@ def test_a_plain_handler_that_is_cancelled_runs_to_its_end_and_is_not_retried(
     assert field(redis, "fails", "error_msg") == b"cancelled"
     assert places(redis, "fails") == ["archived"]
     assert places(redis, "ends") == ["completed"]
+
+
+@pytest.mark.parametrize("how", ["cancelled", "lost", "stopped"])
+def test_a_plain_handler_that_heeds_what_it_is_told_ends_without_a_failed_attempt(
+    redis: redis_py.Redis, url: str, how: str
+) -> None:
+    log = Log()
+
+    def handler(payload: dict[str, Any]) -> None:
+        log.note(payload)
+        while True:
+            current_task().check()
+            threading.Event().wait(0.02)
+
+    with working(url, registry_of(handler), lease=1.5, shutdown_timeout=5.0) as worker:
+        push(redis, "a")
+        wait_until(lambda: log.entries, "it was not started")
+        if how == "stopped":
+            worker.stop()
+        else:
+            flag = {"cancel": "1"} if how == "cancelled" else {"claim": "another's"}
+            redis.hset("asynq:t:a", mapping=flag)
+        wait_until(lambda: not worker.status.running, "it goes on")
+
+    assert field(redis, "a", "retry") == b"0"
+    if how == "stopped":
+        assert places(redis, "a") == ["pending"]
+    if how == "cancelled":
+        assert places(redis, "a") == ["archived"]
+        assert field(redis, "a", "error_msg") == b"cancelled"
 
 
 def _are_told(worker: Worker) -> bool:
