@@ -84,10 +84,14 @@ class SettingsError(RunqyError):
 
 
 class ConnectionFailedError(RunqyError):
-    """Redis refused us, or went away; `cause` says why and `remedy` what to do."""
+    """Redis refused us, or went away; `cause` says why and `remedy` what to do.
 
-    def __init__(self, where: str, cause: str, remedy: str) -> None:
+    `is_refusal`: it is there and refused a command, so that others may well succeed.
+    """
+
+    def __init__(self, where: str, cause: str, remedy: str, *, is_refusal: bool = False) -> None:
         self.where, self.cause, self.remedy = where, cause, remedy
+        self.is_refusal = is_refusal
         super().__init__(f"{where}: {cause}. {remedy}")
 
 

@@ -77,7 +77,7 @@ class Settings:
     completed_cap: int = _setting(10_000, "completed tasks kept per queue", least=0)
     archived_ttl: float = _setting(90 * DAY, "life of an archived task's record", least=0)
     archived_cap: int = _setting(10_000, "archived tasks kept per queue", least=0)
-    crash_limit: int = _setting(3, "a task lost with its worker so often is archived", least=1)
+    crash_limit: int = _setting(3, "a task that killed its process so often is archived", least=1)
     switch_interval: float = _setting(
         0.0005, "longest turn of a thread while handlers run; 0 leaves Python's own", least=0
     )

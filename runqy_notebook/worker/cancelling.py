@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from runqy_notebook.errors import one_line
 from runqy_notebook.wire.outcomes import CANCELLED, Archived
+from runqy_notebook.worker.leash import Ending
 
 if TYPE_CHECKING:
     from runqy_notebook.worker.slots import Running
@@ -55,7 +56,7 @@ class Cancelling:
         grace = self._worker.settings.cancel_grace
         with self._lock:
             self._ends.setdefault(running.task.token, time.monotonic() + grace)
-        running.cancel.set()
+        running.leash.pull(Ending.CANCELLED)
 
     def end_late(self, now: float) -> None:
         """Takes the tasks from handlers that did not end in time."""

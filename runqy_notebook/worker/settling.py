@@ -73,7 +73,7 @@ class Settler:
                     self._tell_unsettled(outcomes)
                     return None
                 continue
-            self._outage.succeeded()
+            self._outage.succeeded(has_written=bool(outcomes or settled.tasks))
             self._report(exchange, outcomes, settled)
             self._tell_started(settled)
             return settled
