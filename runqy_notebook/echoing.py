@@ -33,27 +33,35 @@ class Echoing(Delivering):
 
         return frames.echoes(self.webhooks.receipts.newest(limit))
 
+    def echoed(self, task_id: str) -> list[Event]:
+        """The webhooks of this task that are kept, as events, the newest last."""
+        kept = self.webhooks.receipts.newest()
+        return [self._echo_of(each) for each in reversed(kept) if each.task_id == task_id]
+
     def _receiver_moved(self, url: str | None, secret: Secret | None) -> None:
         self.echo_at(url, secret.reveal() if secret else None)
 
     def _received(self, receipt: Receipt) -> None:
-        if not self.events.subscriptions:
-            return
+        if self.events.subscriptions:
+            self.events.publish(self._echo_of(receipt))
+
+    def _echo_of(self, receipt: Receipt) -> Event:
+        """The news of a receipt: in `lines` its request line, its headers, an empty line and its
+        body; in `note` its verdict and its latency.
+        """
         handle = self._inbox.handle_of(receipt.task_id) if receipt.task_id else None
         headers = [f"{name}: {value}" for name, value in receipt.headers.items()]
-        self.events.publish(
-            Event(
-                Kind.ECHO,
-                receipt.task_id or "",
-                handle.queue if handle else "",
-                receipt.received_at.timestamp(),
-                self.id,
-                note=f"{receipt.verdict}, {receipt.latency_ms:.0f} ms",
-                lines=(
-                    f"{receipt.method} {receipt.path or '/'} from {receipt.source}",
-                    *headers,
-                    "",
-                    *receipt.text().splitlines(),
-                ),
-            )
+        return Event(
+            Kind.ECHO,
+            receipt.task_id or "",
+            handle.queue if handle else "",
+            receipt.received_at.timestamp(),
+            self.id,
+            note=f"{receipt.verdict}, {receipt.latency_ms:.0f} ms",
+            lines=(
+                f"{receipt.method} {receipt.path or '/'} from {receipt.source}",
+                *headers,
+                "",
+                *receipt.text().splitlines(),
+            ),
         )

@@ -65,6 +65,8 @@ class Listening(Looking):
         """Takes what others published."""
         if event.by and event.by in (self.id, self.worker and self.worker.id):
             return  # told already
+        if event.kind is Kind.ECHO:
+            return  # a receiver tells its own session alone: nobody else knows what it verified
         if event.kind is Kind.COMPLETED and event.result is not None:
             self._inbox.observe(Standing(event.task_id, State.COMPLETED, None, event.result))
         elif event.kind is Kind.ARCHIVED:

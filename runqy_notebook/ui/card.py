@@ -47,6 +47,7 @@ class TaskCard:
         self._shell = shell
         self._publisher = publisher
         self._result: tuple[object, Shown] | None = None  # made once: repr may be slow
+        self._kept: Shown | None = None  # the same once the result itself is let go of
         self._lock = threading.Lock()
         self._output = Output(publisher, self._card)
         self._below = Output(publisher, self._what_is_below)
@@ -109,10 +110,15 @@ class TaskCard:
         return self.view.queue if self.view.state is State.PENDING and is_long else ""
 
     def close(self) -> None:
-        """Lets go of the handle; the outputs stay as they are."""
+        """Lets go of the handle and of the result; what is seen stays as it is."""
         handle, self.handle = self.handle, None
         if handle is not None:
             handle.forget(self._handle_is_done)
+        if self._kept is None:
+            self._kept = self._shown(self.view) or Shown("")
+        with self._lock:
+            self._result = None
+            self.view = replace(self.view, result=None)
 
     # --- inside ---------------------------------------------------------------------------------
 
@@ -154,16 +160,19 @@ class TaskCard:
         return dict(shown.rich, **{"text/plain": shown.text}) if shown and shown.rich else {}
 
     def _shown(self, view: TaskView) -> Shown | None:
+        if self._kept is not None:
+            return self._kept
         if view.result is None or view.state is not State.COMPLETED:
             return None
-        if self._result is None or self._result[0] is not view.result:
-            result = view.result
-            if isinstance(result, Value):
-                made = of_value(result.value, self._shell)
-            else:
-                made = of_json(result)
-            self._result = (result, made)
-        return self._result[1]
+        known, result = self._result, view.result
+        if known is not None and known[0] is result:
+            return known[1]
+        made = self._made(result)
+        self._result = (result, made)
+        return made
+
+    def _made(self, result: Value | bytes) -> Shown:
+        return of_json(result) if isinstance(result, bytes) else of_value(result.value, self._shell)
 
 
 def _ended(view: TaskView, handle: TaskHandle) -> TaskView:

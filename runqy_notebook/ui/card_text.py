@@ -8,6 +8,7 @@ from typing import Final
 
 from runqy_notebook.errors import one_line
 from runqy_notebook.ui import html
+from runqy_notebook.ui.echo_text import EchoText, delivery_text, echo_text
 from runqy_notebook.ui.text import cleaned as clean
 from runqy_notebook.ui.text import clock, counted, duration
 from runqy_notebook.ui.values import Shown, picture
@@ -63,6 +64,9 @@ class CardText:
     error: str
     traceback: str
     is_open: bool
+    deliveries: tuple[str, ...]
+    echoes: tuple[EchoText, ...]
+    echoes_dropped: str
     remedy: str
 
     def html(self) -> str:
@@ -76,8 +80,9 @@ class CardText:
         parts += [self.dropped] if self.dropped else []
         parts += [f"| {line}" for line in self.lines.splitlines()]
         parts += [part.text or "(a picture)" for part in self.displayed]
-        last = (self.result, self.traceback, self.error, self.remedy)
-        parts += [text for text in last if text]
+        last = (self.result, self.traceback, self.error, self.remedy, *self.deliveries)
+        parts += [text for text in (*last, self.echoes_dropped) if text]
+        parts += [echo.plain() for echo in self.echoes]
         return "\n".join(parts)
 
 
@@ -99,14 +104,21 @@ def card_text(view: TaskView, now: float, result: Shown | None, traceback: str) 
         total=view.total,
         has_progress=bool(view.done or view.total or view.note) and not view.state.is_finished,
         lines="\n".join(few + open_line),
-        dropped=f"… {counted(n_dropped, 'earlier line')} not shown" if n_dropped else "",
+        dropped=_not_shown(n_dropped, "earlier line"),
         displayed=_all_displayed(view),
         result=_result(view, result),
         error="" if is_cancelled else clean(view.error),
         traceback=traceback,
         is_open=view.state is State.ARCHIVED,
+        deliveries=tuple(map(delivery_text, view.deliveries)),
+        echoes=tuple(map(echo_text, view.echoes)),
+        echoes_dropped=_not_shown(view.echoes_dropped, "earlier webhook"),
         remedy=_remedy(view),
     )
+
+
+def _not_shown(number: int, thing: str) -> str:
+    return f"… {counted(number, thing)} not shown" if number else ""
 
 
 def _title(view: TaskView) -> str:

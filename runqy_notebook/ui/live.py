@@ -16,6 +16,7 @@ from runqy_notebook.ui.foreign import ForeignTasks
 from runqy_notebook.ui.group_card import GroupCard
 from runqy_notebook.ui.joining import Joined
 from runqy_notebook.ui.publish import Publisher
+from runqy_notebook.ui.resting import Resting
 from runqy_notebook.ui.stream import Stream, Wanted
 from runqy_notebook.ui.view import TaskView, of_record, with_said
 from runqy_notebook.ui.watch import Watch
@@ -39,6 +40,7 @@ class Live:
         self._shell = shell
         self._session: Session | None = None
         self._watch: Watch | None = None
+        self._resting: Resting | None = None
         self._cards: weakref.WeakKeyDictionary[Made, TaskCard | GroupCard] = (
             weakref.WeakKeyDictionary()
         )
@@ -141,6 +143,8 @@ class Live:
             queues: tuple[str, ...] = (made.queue,)
             view = self._first_view(session, made, is_heard=any(e.task_id in ids for e in heard))
             card = TaskCard(made, view, self.publisher, self._shell, _act(session))
+            for event in () if heard else session.echoed(made.id):
+                card.take(event)
         else:
             ids = frozenset(made.ids)
             queues = tuple(sorted({handle.queue for handle in made}))
@@ -148,7 +152,7 @@ class Live:
         self._cards[made] = card
         if isinstance(made, TaskHandle) and made.is_done and not heard:
             card.begin()
-            card.close()  # nothing more is to come; who holds a handle would never be forgotten
+            self._rest(card)
             return card
         self._hear(session, card, queues, ids, heard)
         card.begin()
@@ -184,7 +188,8 @@ class Live:
     def _use(self, session: Session) -> None:
         if session is not self._session:
             self._leave("disconnected")
-            self._session, self._watch = session, Watch(session, self._over, self._lost)
+            self._session, self._resting = session, Resting(session)
+            self._watch = Watch(session, self._over, self._lost)
 
     def _leave(self, why: str) -> None:
         for card in list(self._subscriptions):
@@ -194,16 +199,27 @@ class Live:
         if self._watch is not None:
             self._watch.stop()
             self._watch = None
+        if self._resting is not None:
+            self._resting.leave()
+            self._resting = None
 
     def _lost(self) -> None:
         """The session is not the current one any more."""
         self._leave("disconnected")
 
     def _over(self, card: Any) -> None:
+        self._rest(card)
         subscription = self._subscriptions.pop(card, None)
         if subscription is not None and self._session is not None:
             self._session.unlisten(subscription)
+
+    def _rest(self, card: Card) -> None:
+        """Has a finished card hear of webhooks only; it lets go of handle and result, which would
+        never be forgotten otherwise.
+        """
         card.close()
+        if self._resting is not None and isinstance(card, TaskCard):
+            self._resting.add(card, card.view.id)
 
 
 _NOWHERE: Final = object()

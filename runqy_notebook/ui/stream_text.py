@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final
 
 from runqy_notebook.errors import one_line
 from runqy_notebook.ui import html
+from runqy_notebook.ui.echo_text import delivery_text, echo_text
 from runqy_notebook.ui.text import cleaned_line, clock, counted
 from runqy_notebook.wire.events import Event, Kind
 
@@ -20,12 +21,15 @@ _TONES: Final = {
     Kind.ARCHIVED: "bad",
     Kind.REDELIVERED: "warm",
     Kind.CANCELLING: "warm",
+    Kind.ECHO: "good",
 }
+
+_MOST_DETAILED: Final = 5  # webhooks with headers and body: a stream is sent anew with each change
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """An event in words, all of them clean."""
+    """An event in words, all of them clean; `details` are more lines of it, to be opened."""
 
     time: str
     kind: str
@@ -33,6 +37,8 @@ class Row:
     queue: str
     id: str
     text: str
+    details: str = ""
+    is_open: bool = False
 
     def plain(self) -> str:
         return "  ".join([self.time, f"{self.kind:11}", self.queue, self.id, self.text]).rstrip()
@@ -67,8 +73,19 @@ def stream_text(
         tone="faint" if is_over else "busy",
         title="stream ended" if is_over else "stream",
         facts=" · ".join(facts),
-        rows=tuple(row(event) for event in events),
+        rows=_rows(events),
     )
+
+
+def _rows(events: Sequence[Event]) -> tuple[Row, ...]:
+    """A row each; the newest webhooks have all their lines, the very newest ones to be seen."""
+    found = [row(event) for event in events]
+    echoes = [i for i, event in enumerate(events) if event.kind is Kind.ECHO]
+    for i in echoes[-_MOST_DETAILED:]:
+        told = echo_text(events[i])
+        details = f"{told.headers}\n\n{told.body}".strip()
+        found[i] = replace(found[i], details=details, is_open=i == echoes[-1])
+    return tuple(found)
 
 
 def row(event: Event) -> Row:
@@ -84,6 +101,10 @@ def row(event: Event) -> Row:
 
 
 def _words(event: Event) -> str:
+    if event.kind is Kind.ECHO:
+        return echo_text(event).brief
+    if event.kind is Kind.DELIVERED:
+        return delivery_text(event)
     parts = []
     if event.attempt > 1:
         parts.append(f"attempt {event.attempt} of {max(event.attempt, event.attempts)}")

@@ -16,6 +16,7 @@ from runqy_notebook.wire.states import State
 
 MOST_LINES: Final = 100  # log lines that a card keeps
 MOST_DISPLAYS: Final = 6  # things displayed that a card keeps
+MOST_ECHOES: Final = 3  # webhooks that a card keeps, and destinations of its result
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,8 +38,9 @@ class Display:
 class TaskView:
     """A task as its card tells of it. Times are unix seconds, 0: not known.
 
-    Of log lines and things displayed the newest are kept, and the rest counted. `result` is a
-    Value of this process, or JSON. `ending` says why nothing more is heard of it, where it is not
+    Of log lines, things displayed and webhooks the newest are kept, and the rest counted; of
+    deliveries the newest event of each destination. Both go on when the task is done. `result` is
+    a Value of this process, or JSON. `ending` says why nothing more is heard of it, where it is not
     its state that says so.
     """
 
@@ -60,6 +62,9 @@ class TaskView:
     unfinished_line: str = ""
     displays: tuple[Display, ...] = ()
     displays_dropped: int = 0
+    echoes: tuple[Event, ...] = ()
+    echoes_dropped: int = 0
+    deliveries: tuple[Event, ...] = ()
     result: Value | bytes | None = None
     error: str = ""
     traceback_text: str = ""
@@ -123,6 +128,8 @@ def after(view: TaskView, event: Event) -> TaskView:
             return _logged(view, event)
         case Kind.DISPLAYED:
             return _displayed(view, event)
+        case Kind.ECHO | Kind.DELIVERED:
+            return _echoed(view, event) if event.kind is Kind.ECHO else _delivered(view, event)
         case Kind.CANCELLING:
             return replace(view, is_cancelling=not view.is_done)
         case Kind.DELETED:
@@ -212,6 +219,22 @@ def _displayed(view: TaskView, event: Event) -> TaskView:
     gone = max(0, len(kept) - MOST_DISPLAYS)
     dropped = view.displays_dropped + gone + max(0, event.dropped)
     return replace(view, displays=kept[gone:], displays_dropped=dropped)
+
+
+def _echoed(view: TaskView, event: Event) -> TaskView:
+    if any(each is event for each in view.echoes):  # heard twice, as its card came to rest
+        return view
+    kept = (*view.echoes, event)
+    gone = max(0, len(kept) - MOST_ECHOES)
+    return replace(view, echoes=kept[gone:], echoes_dropped=view.echoes_dropped + gone)
+
+
+def _delivered(view: TaskView, event: Event) -> TaskView:
+    def destination(each: Event) -> str:
+        return each.note.partition(": ")[2]
+
+    others = (each for each in view.deliveries if destination(each) != destination(event))
+    return replace(view, deliveries=(*others, event)[-MOST_ECHOES:])
 
 
 def _unix(moment: datetime | None) -> float:

@@ -51,7 +51,15 @@ def the_card(ran: Ran) -> tuple[str, str]:
 
 
 def last_state(kernel: Kernel, display_id: str) -> str:
-    return str(updates(kernel.said, display_id)[-1]["content"]["data"]["text/plain"])
+    """What a display says, as far as the kernel was heard."""
+    first = [m for m in kernel.said if _first_shows(m, display_id)]
+    return str((first + updates(kernel.said, display_id))[-1]["content"]["data"]["text/plain"])
+
+
+def _first_shows(message: Message, display_id: str) -> bool:
+    if message["msg_type"] != "display_data":
+        return False
+    return bool(message["content"]["transient"].get("display_id") == display_id)
 
 
 def test_a_card_shows_the_result_in_the_cell_that_enqueued(kernel: Kernel) -> None:

@@ -1,0 +1,41 @@
+"""Cards of tasks that are done: what webhooks say of them comes after their end."""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import Final
+
+from runqy_notebook.events import Subscription
+from runqy_notebook.session import Session
+from runqy_notebook.ui.card import TaskCard
+from runqy_notebook.wire.events import Event, Kind
+
+MOST_RESTING: Final = 50
+"""The newest finished cards, which still hear; each takes part in every event's way."""
+
+_LATE: Final = frozenset({Kind.ECHO, Kind.DELIVERED})
+
+
+class Resting:
+    """The finished cards of one session that still take webhooks and attempts to deliver."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self._cards: deque[Subscription] = deque()
+
+    def add(self, card: TaskCard, task_id: str) -> None:
+        """Has it hear on, until so many others came to rest."""
+
+        def take(event: Event) -> None:
+            if event.kind in _LATE:
+                card.take(event)
+
+        # Of this process's hub: no channel is heard for the sake of cards that are done.
+        self._cards.append(self._session.events.subscribe(take, ids=(task_id,)))
+        while len(self._cards) > MOST_RESTING:
+            self._session.events.unsubscribe(self._cards.popleft())
+
+    def leave(self) -> None:
+        """No card hears anything any more."""
+        while self._cards:
+            self._session.events.unsubscribe(self._cards.popleft())
