@@ -177,8 +177,10 @@ def look_up(host: str, port: int, seconds: float) -> list[str]:
 
 
 def masked(url: object) -> str:
-    """A URL as it may be shown: no password, no query (which may be signed), cut to size."""
-    text = one_line(url, LONGEST_URL)
+    """A destination as it may be shown: no password, no query (which may be signed), cut to size;
+    a session's own receiver by the word that a person wrote for it.
+    """
+    text = re.sub(r"^echo-[0-9a-f]{16}$", "echo", one_line(url, LONGEST_URL))
     text = re.sub(r"^([a-z][a-z0-9+.-]*://)[^/?#]*@", r"\1…@", text, flags=re.IGNORECASE)
     text = re.sub(r"[?#].*", "?…", text)
     return one_line(text, 120)

@@ -26,7 +26,7 @@ class EchoText:
     @property
     def brief(self) -> str:
         """All of it but the headers, in one line."""
-        parts = (self.request, self.verdict, cleaned_line(_flat(self.body), 120))
+        parts = (self.request, self.verdict, cleaned_line(_flat(self.body), 80))
         return " · ".join(filter(None, parts))
 
     def plain(self) -> str:

@@ -29,7 +29,7 @@ _MOST_DETAILED: Final = 5  # webhooks with headers and body: a stream is sent an
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """An event in words, all of them clean; `details` are more lines of it, to be opened."""
+    """An event in words, all of them clean; a webhook's body and headers are to be opened."""
 
     time: str
     kind: str
@@ -37,7 +37,9 @@ class Row:
     queue: str
     id: str
     text: str
-    details: str = ""
+    headline: str = ""  # instead of `text` where that is followed by these:
+    body: str = ""
+    headers: str = ""
     is_open: bool = False
 
     def plain(self) -> str:
@@ -83,8 +85,14 @@ def _rows(events: Sequence[Event]) -> tuple[Row, ...]:
     echoes = [i for i, event in enumerate(events) if event.kind is Kind.ECHO]
     for i in echoes[-_MOST_DETAILED:]:
         told = echo_text(events[i])
-        details = f"{told.headers}\n\n{told.body}".strip()
-        found[i] = replace(found[i], details=details, is_open=i == echoes[-1])
+        is_open = i == echoes[-1]
+        found[i] = replace(
+            found[i],
+            headline=f"{told.request} · {told.verdict}",
+            body=told.body,
+            headers=told.headers,
+            is_open=is_open,
+        )
     return tuple(found)
 
 

@@ -17,7 +17,7 @@ from typing import Any
 import nbformat
 from playwright.sync_api import Browser, Dialog, Locator
 
-from tests.notebook.kernels import kernel_environment
+from tests.notebook.kernels import ROOT, kernel_environment
 from tests.waiting import wait_until
 
 CHROMIUM = "/usr/bin/chromium"
@@ -40,7 +40,7 @@ class Lab:
         self.folder = folder
         self.dialogs: list[str] = []
         self.requests: list[str] = []
-        self._url = url
+        self.url = url
         self.page = browser.new_page(viewport={"width": 1180, "height": 900})
         self.page.set_default_timeout(PATIENCE)
         self.page.on("dialog", self._take_dialog)
@@ -220,6 +220,7 @@ def running_lab(folder: Path, browser: Browser, **environment: str) -> Iterator[
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(json.dumps(values))
     private = {
+        "JUPYTER_CONFIG_PATH": str(ROOT / "jupyter-config"),  # as it is installed: the relay
         "JUPYTER_CONFIG_DIR": str(folder / "config"),
         "JUPYTER_DATA_DIR": str(folder / "data"),
         "JUPYTER_RUNTIME_DIR": str(folder / "runtime"),
@@ -230,6 +231,7 @@ def running_lab(folder: Path, browser: Browser, **environment: str) -> Iterator[
     command = [
         sys.executable, "-m", "jupyterlab", "--no-browser", f"--port={port}", "--ip=127.0.0.1",
         f"--IdentityProvider.token={TOKEN}", f"--ServerApp.root_dir={notebooks}",
+        "--ServerApp.base_url=/deep/down/",
         "--LabApp.expose_app_in_browser=True", "--ServerApp.port_retries=0",
         *(["--allow-root"] if os.getuid() == 0 else []),
     ]  # fmt: skip
@@ -243,7 +245,7 @@ def running_lab(folder: Path, browser: Browser, **environment: str) -> Iterator[
             cwd=folder,
         )
     try:
-        url = f"http://127.0.0.1:{port}"
+        url = f"http://127.0.0.1:{port}/deep/down"
         wait_until(lambda: _answers(url, process), f"no JupyterLab: {log.read_text()}", 60)
         yield Lab(url, notebooks, browser)
     finally:

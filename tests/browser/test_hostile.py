@@ -50,6 +50,16 @@ for n, x in enumerate(HOSTILE):
         client.publish("asynq:events:0:w", json.dumps({**event, "id": x, "queue": x}))
 """
 
+WEBHOOKS = """
+import urllib.request
+url = session.webhooks.start()
+for n, x in enumerate(HOSTILE):
+    body = json.dumps({"task_id": f"w{n}", "x": x, x: [x]}).encode("utf-8", "replace")
+    head = {"Content-Type": "application/json", "X-Hostile": x.encode("ascii", "ignore").decode()}
+    head["X-Hostile"] = "".join(c for c in head["X-Hostile"] if c.isprintable())
+    urllib.request.urlopen(urllib.request.Request(url + "/<b>&amp;%3Cimg%3E", body, head))
+"""
+
 PARTS = range(0, 50, 10)  # JupyterLab shows the first 50 outputs of a cell
 
 LIVE = """
@@ -76,10 +86,11 @@ def test_hostile_texts_are_dead_wherever_they_are_shown(
         *[WAITING.strip().replace("PART", str(part)) for part in PARTS],
         STRANGER.strip(),
         "%runqy tasks h",
+        WEBHOOKS.strip(),
     ]
     notebook = open_notebook("hostile.ipynb", cells)
 
-    notebook.run(*range(len(cells)))
+    notebook.run(*range(len(cells) - 1))
 
     for cell in range(2, 7):
         notebook.until(
@@ -97,6 +108,13 @@ def test_hostile_texts_are_dead_wherever_they_are_shown(
             cell,
         )
     notebook.until("/event/.test(panel.content.widgets[1].outputArea.node.innerText)", "no events")
+    notebook.run(len(cells) - 1)
+    for cell in range(7, 12):
+        notebook.until(
+            "panel.content.widgets[arg].outputArea.node.innerText.split('POST /').length > 10",
+            "the webhooks are not shown",
+            cell,
+        )
     assert notebook.js(LIVE) == []
     saved = notebook.save()
     saved.cells[0].source += "\n# no signature fits"
