@@ -522,7 +522,7 @@ def test_workers_that_come_and_go_leave_no_process_thread_or_file(
 
     cycle(0)
     before = held()
-    for n in range(1, 11):
+    for n in range(1, 21):
         cycle(n)
 
     wait_until(lambda: held() == before, f"{before} before")
