@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from runqy_notebook.broker.outbox import Kept, Outbox
@@ -14,7 +15,7 @@ from runqy_notebook.deliver.guard import destination
 from runqy_notebook.deliver.schedule import Schedule
 from runqy_notebook.deliver.signing import Secret
 from runqy_notebook.deliver.webhook import Endpoint
-from runqy_notebook.errors import SettingsError, UsageError, one_line
+from runqy_notebook.errors import ConnectionFailedError, SettingsError, UsageError, one_line
 from runqy_notebook.listening import Listening
 from runqy_notebook.settings import Settings
 from runqy_notebook.tasks import REGISTRY
@@ -123,7 +124,9 @@ class Delivering(Listening):
         no more.
         """
         if url is None:
-            self._echo, self._own = None, frozenset()
+            echo, self._echo, self._own = self._echo, None, frozenset()
+            if echo is not None:
+                self._leave_echo(echo[1])
             return
         to = destination(url)
         name = f"{ECHO}-{secrets.token_hex(8)}"
@@ -136,6 +139,11 @@ class Delivering(Listening):
         return self._echo_or_raise()[0]
 
     # --- inside ---------------------------------------------------------------------------------
+
+    def _leave_echo(self, name: str) -> None:
+        """Has what waits for our receiver end now, where Redis answers; else it does in an hour."""
+        with suppress(ConnectionFailedError):
+            self._outbox.leave(self._directory.lane_of(name))
 
     def _without_echo(self, to: Any) -> Any:
         """`echo` among destinations replaced by a name that no other session has."""
@@ -199,6 +207,11 @@ _WHY_NOT = {
     "SENDING": "is just being attempted",
     "DELIVERED": "was delivered, and what was sent is no longer held",
 }
+
+
+def url_lane(settings: Settings) -> str:
+    """The lane of what goes to URLs."""
+    return Directory(_secrets(settings)).url_lane
 
 
 def checked(settings: Settings) -> Settings:

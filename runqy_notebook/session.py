@@ -17,7 +17,7 @@ from runqy_notebook.broker.broker import Retention
 from runqy_notebook.broker.server import open_server
 from runqy_notebook.config_file import WorkerFile, read_worker_file
 from runqy_notebook.controlling import Controlling
-from runqy_notebook.delivering import checked
+from runqy_notebook.delivering import checked, url_lane
 from runqy_notebook.echoing import Echoing
 from runqy_notebook.errors import (
     ConnectionFailedError,
@@ -312,6 +312,7 @@ def _retention(settings: Settings) -> Retention:
         settings.crash_limit,
         settings.deliveries_ttl,
         settings.deliveries_cap,
+        url_lane(settings),
     )
 
 

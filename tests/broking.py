@@ -17,7 +17,7 @@ SETS = ("retry", "scheduled", "archived", "completed")
 _nonces = itertools.count(1)
 
 
-def broker_of(client: redis_py.Redis, **kept: float) -> Broker:
+def broker_of(client: redis_py.Redis, **kept: float | str) -> Broker:
     """A broker that keeps finished tasks as `kept` says, by default for a long time."""
     defaults: dict[str, Any] = {
         "completed_ttl": 3600.0,

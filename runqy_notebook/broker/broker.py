@@ -14,7 +14,7 @@ from runqy_notebook.broker.channels import Channels
 from runqy_notebook.broker.impatient import impatient_client
 from runqy_notebook.broker.notes import Note
 from runqy_notebook.errors import RunqyError, TaskConflictError
-from runqy_notebook.wire.deliveries import Parcel
+from runqy_notebook.wire.deliveries import MOST_WAITING, Parcel
 from runqy_notebook.wire.documented import Task, read_task
 from runqy_notebook.wire.layout import DOCUMENTED, Layout, to_bytes, to_text
 from runqy_notebook.wire.outcomes import (
@@ -44,7 +44,7 @@ class WrongTypeError(RunqyError):
 class Retention:
     """How long finished tasks are kept (seconds), how many of them per queue, and how often a
     task may kill its process before it counts as finished: archived. The same of finished
-    deliveries.
+    deliveries, and the lane of the outbox for URLs.
     """
 
     completed_ttl: float
@@ -54,6 +54,12 @@ class Retention:
     crash_limit: int = 3
     deliveries_ttl: float = 86_400.0
     deliveries_cap: int = 1_000
+    url_lane: str = "url"
+
+    def terms(self, layout: Layout) -> bytes:
+        """On what terms scripts write down deliveries of tasks that they archive (lib/owe.lua)."""
+        kept = (self.deliveries_ttl, self.deliveries_cap, MOST_WAITING)
+        return "\n".join(map(str, (layout.root, self.url_lane, *kept))).encode()
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,6 +218,7 @@ class Broker:
                 len(set(exchange.queues)),
                 *_kept(self.retention),
                 self.channels.news(exchange.slot.partition("/")[0]),
+                self.retention.terms(self.layout),
                 *(
                     part
                     for o in exchange.outcomes
@@ -257,7 +264,7 @@ class Broker:
         """One housekeeping round over these queues; repeats at once while more is due."""
         bases = [self.layout.queue(queue).base for queue in queues]
         names = ("swept", "waiting", "suspects", "trimmed")
-        ours = [self.layout.ours + name for name in names]
+        ours = [*(self.layout.ours + name for name in names), self.layout.outbox]
         events: list[SweepEvent] = []
         for _ in range(20):
             more, found = self._call(
@@ -269,6 +276,7 @@ class Broker:
                     self.retention.crash_limit,
                     second_look,
                     self.channels.news(""),
+                    self.retention.terms(self.layout),
                 ],
             )
             for kind, task_id, base in found:

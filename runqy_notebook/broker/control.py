@@ -82,10 +82,12 @@ class Control:
         kept, channels = self._broker.retention, self._broker.channels
 
         def run(page: Sequence[str], names: Sequence[str]) -> list[Answer]:
-            keys = [self._waiting, self._layout.ours + "trimmed", *self._bases(names)]
+            trimmed, outbox = self._layout.ours + "trimmed", self._layout.outbox
+            keys = [self._waiting, trimmed, outbox, *self._bases(names)]
             archive = [min(kept.archived_ttl, _LONGEST), kept.archived_cap]
             args = [self._layout.tasks, *archive, channels.control, self._news()]
-            return self._answers(page, self._call(_CANCEL, keys, [*args, *map(to_bytes, page)]))
+            args += [kept.terms(self._layout), *map(to_bytes, page)]
+            return self._answers(page, self._call(_CANCEL, keys, args))
 
         return self._each(ids, run)
 

@@ -87,13 +87,18 @@ class Guarding:
             "tasks": self._layout.tasks,
             "scripts": {"renew": scripts.RENEW.source, "lose": scripts.LOSE.source},
             "replies": f"{self._layout.reply(self._worker_id)}/",
-            "lose_keys": [self._layout.ours + "trimmed", self._layout.ours + "killers"],
+            "lose_keys": [
+                self._layout.ours + "trimmed",
+                self._layout.ours + "killers",
+                self._layout.outbox,
+            ],
             "lose_args": [
                 self._layout.tasks,
                 retention.archived_ttl,
                 retention.archived_cap,
                 retention.crash_limit,
                 self._news.decode(),
+                retention.terms(self._layout).decode(),
             ],
         }
 

@@ -138,6 +138,11 @@ class Outbox:
         """Has a delivery attempted again; OK, UNKNOWN, SENDING or DELIVERED."""
         return to_text(self._call(scripts.REDELIVER, to_bytes(delivery_id)))
 
+    def leave(self, lane: str) -> None:
+        """Ends what waits in the lane of a receiver that is no more."""
+        while self._call(scripts.LEAVE, lane, self.kept.ttl, self.kept.cap):
+            pass
+
     def records(self, limit: int) -> list[DeliveryRecord]:
         """The newest deliveries first."""
         with explained(self._where):

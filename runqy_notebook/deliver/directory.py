@@ -91,6 +91,11 @@ class Directory:
         """Where a row for this place belongs; raises DestinationError for none."""
         if _NAME.fullmatch(checked_place(to)):
             return _NAME_LANE + to
+        return self.url_lane
+
+    @property
+    def url_lane(self) -> str:
+        """Where rows for URLs belong: to those who have the secret that signs them now."""
         secrets = self._known.secrets
         return f"{_URL_LANE}:{_fingerprint(secrets[0])}" if secrets else _URL_LANE
 

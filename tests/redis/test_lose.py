@@ -14,7 +14,7 @@ from runqy_notebook.broker.killers import killers
 from runqy_notebook.wire.documented import Task
 from tests.broking import BASE, broker_of, claim, field, places, push
 
-KEYS = ["asynq:nb:trimmed", "asynq:nb:killers", BASE]
+KEYS = ["asynq:nb:trimmed", "asynq:nb:killers", "asynq:nb:outbox", BASE]
 
 
 @pytest.fixture
@@ -24,7 +24,8 @@ def broker(redis: redis_py.Redis) -> Broker:
 
 def lose(broker: Broker, task: Task, blame: int) -> str:
     told = broker.channels.news("")
-    args = ["asynq:t:", 7200, 1000, 3, told, 0, 1, task.id, task.token, blame]
+    terms = broker.retention.terms(broker.layout)
+    args = ["asynq:t:", 7200, 1000, 3, told, terms, 0, 1, task.id, task.token, blame]
     answers: Any = scripts.LOSE(broker.client, KEYS, args)
     return str(answers[0].decode())
 

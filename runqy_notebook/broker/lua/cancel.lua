@@ -6,19 +6,20 @@
 --
 -- The first write is a removal: with memory full the server refuses a script that begins with a HSET.
 --
--- KEYS  1 waiting room (zset)  2 trimmed (hash)  3.. queue bases
+-- KEYS  1 waiting room (zset)  2 trimmed (hash)  3 outbox  4.. queue bases
 -- ARGV  1 task prefix  2 archived ttl  3 archived cap  4 channel of messages to workers
---       5 news, as in lib/tell.lua  6.. ids
+--       5 news, as in lib/tell.lua  6 terms of deliveries, as in lib/owe.lua  7.. ids
 -- Gives the time, then for each id {'CANCELLED', base} (it waited), {'CANCELLING', base} (it runs),
 --       {'FOREIGN', base}, {'FINISHED', state}, or a refusal as in lib/whereabouts.lua.
--- uses now unsound places tell bury whereabouts
+-- uses now unsound places tell bury whereabouts outbox owe
 
 local at = now()
 local bases = {}
-for i = 3, #KEYS do bases[#bases + 1] = KEYS[i] end
+for i = 4, #KEYS do bases[#bases + 1] = KEYS[i] end
 local tell = teller(ARGV[5], at)
 local archive = {
   ttl = tonumber(ARGV[2]), cap = tonumber(ARGV[3]), tasks = ARGV[1], trimmed = KEYS[2], tell = tell,
+  owe = owing(KEYS[3], ARGV[6], at),
 }
 
 local function cancel(id)
@@ -40,5 +41,5 @@ local function cancel(id)
 end
 
 local answers = {stamp(at)}
-for i = 6, #ARGV do answers[#answers + 1] = cancel(ARGV[i]) end
+for i = 7, #ARGV do answers[#answers + 1] = cancel(ARGV[i]) end
 return answers

@@ -7,12 +7,13 @@
 --       8.. n lanes, then a destination for each attempt that the asker has under way
 -- Gives {seconds until the next row is due as text, or '' for none; {id, token, to, lane, body,
 --       task id, queue, attempts made}...}.
--- uses now outbox
+-- uses now outbox echoes
 
 local at, outbox = now(), KEYS[1]
 local want, most = tonumber(ARGV[2]), tonumber(ARGV[4])
 local kept = {ttl = tonumber(ARGV[5]), cap = tonumber(ARGV[6])}
 if not is_outbox(outbox) then return {''} end
+leave_echoes(outbox, kept, at)
 
 local under_way = {}
 local function is_busy(to)
@@ -47,6 +48,7 @@ end
 local soonest
 for i = 8, 7 + tonumber(ARGV[7]) do
   local due = outbox .. ':due:' .. ARGV[i]
+  if is_echo(ARGV[i]) then keep_echo(outbox, ARGV[i], at) end
   local ids = redis.pcall('ZRANGEBYSCORE', due, '-inf', at, 'LIMIT', 0, 200)
   for _, id in ipairs(ids) do
     if #taken > want then break end

@@ -1,26 +1,27 @@
 -- Takes the tasks from a worker that died, at once: what its guardian asks for. These are the ones
 -- that it names, and whatever else the worker's slots claimed last and did not write down.
 --
--- KEYS  1 trimmed (hash)  2 killers (zset base|id -> time)  3.. the slots' last replies, queue bases
+-- KEYS  1 trimmed (hash)  2 killers (zset base|id -> time)  3 outbox
+--       4.. the slots' last replies, queue bases
 -- ARGV  1 task prefix  2 archived ttl  3 archived cap  4 crash limit  5 news, as in lib/tell.lua
---       6 number of replies  7.. four for each task: base number, id, token, blame (as in
---       lib/lose.lua)
+--       6 terms of deliveries, as in lib/owe.lua  7 number of replies
+--       8.. four for each task: base number, id, token, blame (as in lib/lose.lua)
 -- Gives for each task 'redelivered', 'crashed', 'cancelled', or 'LOST' where the token is not the
 --       task's any more.
--- uses now count unsound tell bury lose
+-- uses now count unsound tell bury lose outbox owe
 
 local at = now()
 local call = {
   tasks = ARGV[1], killers = KEYS[2], limit = tonumber(ARGV[4]), at = at,
   archive = {
     ttl = tonumber(ARGV[2]), cap = tonumber(ARGV[3]), tasks = ARGV[1], trimmed = KEYS[1],
-    tell = teller(ARGV[5], at),
+    tell = teller(ARGV[5], at), owe = owing(KEYS[3], ARGV[6], at),
   },
 }
 local answers = {}
-local replies = tonumber(ARGV[6])
-for i = 7, #ARGV, 4 do
-  local base, id = KEYS[2 + replies + tonumber(ARGV[i])], ARGV[i + 1]
+local replies = tonumber(ARGV[7])
+for i = 8, #ARGV, 4 do
+  local base, id = KEYS[3 + replies + tonumber(ARGV[i])], ARGV[i + 1]
   local held = redis.pcall('HGET', ARGV[1] .. id, 'claim')
   if held == ARGV[i + 2] and not unsound(base) then
     answers[#answers + 1] = lose(base, id, tonumber(ARGV[i + 3]), call) or 'LOST'
@@ -29,7 +30,7 @@ for i = 7, #ARGV, 4 do
   end
 end
 
-for i = 3, 2 + replies do
+for i = 4, 3 + replies do
   local saved = redis.pcall('GET', KEYS[i])
   local reply = type(saved) == 'string' and string.match(saved, '\n(.*)$')
   local taken = reply and cjson.decode(reply).taken or {}

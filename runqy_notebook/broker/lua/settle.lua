@@ -8,13 +8,14 @@
 --       5.. queue bases
 -- ARGV  1 task prefix  2 result prefix  3 nonce  4 again (0/1)  5 tasks wanted  6 lease seconds
 --       7 bases to claim from, the first n  8 completed ttl  9 completed cap  10 archived ttl
---       11 archived cap  12 news, as in lib/tell.lua  13.. nine for each outcome:
+--       11 archived cap  12 news, as in lib/tell.lua  13 terms of deliveries, as in lib/owe.lua
+--       14.. nine for each outcome:
 --       base number, id, token, verb (complete/retry/archive/release/crash), text, number, delay,
 --       what is told (see lib/outcomes.lua), what is delivered ('' or as in lib/outbox.lua)
 -- Gives {answers, rows, unsound, the time}: answers OK, CANCELLED (archived as such, whatever the
 --       outcome was), FENCED, GONE, or UNSOUND where a key of the queue has the wrong type; rows as
 --       in lib/rows.lua; unsound as in lib/unsound.lua, of each such queue.
--- uses now count unsound tell bury lose claim outcomes outbox rows
+-- uses now count unsound tell bury lose claim outcomes outbox owe rows
 
 local at = now()
 local tasks, nonce = ARGV[1], ARGV[3]
@@ -34,7 +35,7 @@ elseif last and turn(last) and turn(nonce) and turn(last) > turn(nonce) then
   return {{}, {}, {}, stamp(at)}
 end
 
-local tell = teller(ARGV[12], at)
+local tell, owe = teller(ARGV[12], at), owing(KEYS[4], ARGV[13], at)
 local keep = {
   completed_ttl = tonumber(ARGV[8]), tasks = tasks, results = ARGV[2], has_completed = {},
   archive = {
@@ -50,7 +51,9 @@ local function write_down(base, id, token, outcome)
   if is_claimed and held[1] ~= token then return 'FENCED' end
   local had_lease = redis.call('ZREM', base .. 'lease', id) == 1
   if had_lease then redis.call('LREM', base .. 'active', -1, id) end  -- the oldest are last
-  if is_claimed and had_lease and held[2] == '1' then
+  local is_cancelled = held[2] == '1'
+  keep.archive.owe = (is_cancelled or outcome.parcel == '') and owe or nil
+  if is_claimed and had_lease and is_cancelled then
     outcomes.cancel(base, id, key, outcome, keep, at)
     return 'CANCELLED'
   elseif is_claimed and had_lease then
@@ -63,7 +66,7 @@ local function write_down(base, id, token, outcome)
 end
 
 local answers = {}
-for i = 13, #ARGV, 9 do
+for i = 14, #ARGV, 9 do
   answers[#answers + 1] = write_down(KEYS[4 + tonumber(ARGV[i])], ARGV[i + 1], ARGV[i + 2], {
     verb = ARGV[i + 3], text = ARGV[i + 4],
     number = tonumber(ARGV[i + 5]), delay = tonumber(ARGV[i + 6]), told = ARGV[i + 7],

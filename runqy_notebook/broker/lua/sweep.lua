@@ -12,18 +12,19 @@
 -- a ZADD. A suspect is `base|expiry|id`: a lease that was renewed in between is another one.
 --
 -- KEYS  1 last sweeps (zset queue base -> time)  2 waiting room (zset)  3 suspects (zset)
---       4 trimmed (hash)  5.. queue bases
+--       4 trimmed (hash)  5 outbox  6.. queue bases
 -- ARGV  1 task prefix  2 archived ttl  3 archived cap  4 crash limit  5 second look after seconds
---       6 news, as in lib/tell.lua
+--       6 news, as in lib/tell.lua  7 terms of deliveries, as in lib/owe.lua
 -- Gives {1 when there is more to do at once, {event, id, base}...} with event
 --       suspect/redelivered/crashed/cancelled/orphan.
--- uses now count unsound tell bury lose claim
+-- uses now count unsound tell bury lose claim outbox owe
 
 local at = now()
 local tasks = ARGV[1]
 local tell = teller(ARGV[6], at)
 local archive = {
   ttl = tonumber(ARGV[2]), cap = tonumber(ARGV[3]), tasks = tasks, trimmed = KEYS[4], tell = tell,
+  owe = owing(KEYS[5], ARGV[7], at),
 }
 local call = {tasks = tasks, archive = archive, limit = tonumber(ARGV[4]), at = at}
 local events, more = {}, 0
@@ -115,7 +116,7 @@ local function look_at_waiting()
   end
 end
 
-for i = 5, #KEYS do
+for i = 6, #KEYS do
   local base = KEYS[i]
   local last = redis.call('ZSCORE', KEYS[1], base)
   if (not last or at - tonumber(last) >= 0.4 or at < tonumber(last)) and not unsound(base) then

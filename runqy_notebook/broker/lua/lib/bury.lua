@@ -14,10 +14,12 @@ local function trim(base, state, cap, tasks, trimmed)
 end
 
 -- bury(base, id, key, reason, keep, at): archives a task that has left every list, with the reason.
--- `keep` is {ttl, cap, tasks, trimmed, tell}. A hash is made where there is none, so that the reason
+-- `keep` is {ttl, cap, tasks, trimmed, tell, owe}; `owe` is nil where what is to be delivered is written
+-- otherwise. A hash is made where there is none, so that the reason
 -- can be read; a key of another type is left as it is.
 local function bury(base, id, key, reason, keep, at)
   redis.call('ZADD', base .. 'archived', at, id)
+  if keep.owe then keep.owe(base, id, key, reason) end
   local kind = redis.call('TYPE', key).ok
   if kind == 'hash' or kind == 'none' then
     redis.call('HSET', key, 'state', 'archived', 'error_msg', reason, 'last_failed_at', stamp(at))

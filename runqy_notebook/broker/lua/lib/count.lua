@@ -8,17 +8,7 @@ local function count(base, name)
 end
 
 local function counted(at)
-  -- Civil date from days since 1970-01-01 (Hinnant, "chrono-compatible low-level date algorithms").
-  local z = math.floor(at / 86400) + 719468
-  local era = math.floor(z / 146097)
-  local doe = z - era * 146097
-  local yoe = math.floor((doe - math.floor(doe / 1460) + math.floor(doe / 36524) - math.floor(doe / 146096)) / 365)
-  local doy = doe - (365 * yoe + math.floor(yoe / 4) - math.floor(yoe / 100))
-  local mp = math.floor((5 * doy + 2) / 153)
-  local day = doy - math.floor((153 * mp + 2) / 5) + 1
-  local month = mp < 10 and mp + 3 or mp - 9
-  local year = yoe + era * 400 + (month <= 2 and 1 or 0)
-  local today = string.format(':%04d-%02d-%02d', year, month, day)
+  local today = ':' .. civil_day(at)
   for counter, more in pairs(counts) do
     redis.pcall('INCRBY', counter, more)
     if redis.pcall('INCRBY', counter .. today, more) == more then

@@ -3,6 +3,7 @@
 --   :due:LANE  zset of ids of the lane: when to attempt them, or when the lease of an attempt ends
 --   :done      zset of finished ids -> when
 --   :off       zset of destinations that want nothing any more -> since when
+--   :echoes    zset of the lanes of kernels' own receivers, see lib/echoes.lua
 --   itself     zset of all ids -> when they were written
 -- A lane is what a session must know to deliver: the name of a destination, or which secret signs.
 -- A parcel is a line of JSON, {rows, kept}, and the body, which goes to each of these rows.
@@ -11,11 +12,16 @@ local outbox_life = 2592000 -- seconds that anything here lives untouched
 
 -- is_outbox(outbox): whether these keys are what they should be, or not there yet.
 local function is_outbox(outbox)
-  for _, name in ipairs({'', ':done', ':off'}) do
+  for _, name in ipairs({'', ':done', ':off', ':echoes'}) do
     local kind = redis.call('TYPE', outbox .. name).ok
     if kind ~= 'zset' and kind ~= 'none' then return false end
   end
   return true
+end
+
+-- is_echo(lane): whether it leads to the receiver of one kernel.
+local function is_echo(lane)
+  return string.match(lane, '^name:echo%-%x+$')
 end
 
 -- forget(outbox, ids): removes rows and all that points at them, but for their lanes.
@@ -58,6 +64,10 @@ local function post(outbox, row, body, kept, at)
   redis.call('ZADD', outbox, at, row.id)
   redis.call('EXPIRE', outbox, outbox_life)
   redis.call('ZREMRANGEBYSCORE', outbox, '-inf', at - outbox_life)
+  if is_echo(row.lane) then
+    redis.call('ZADD', outbox .. ':echoes', 'NX', at, row.lane)
+    redis.call('EXPIRE', outbox .. ':echoes', outbox_life)
+  end
   if redis.call('ZCARD', due) > kept.most then
     local oldest = redis.call('ZPOPMIN', due)[1]
     if redis.call('EXISTS', outbox .. ':row:' .. oldest) == 1 then
