@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from itertools import zip_longest
 from typing import TYPE_CHECKING, Any
 
 from runqy_notebook.broker.outbox import Kept, Outbox
@@ -90,15 +91,23 @@ class Delivering(Listening):
         """The names that were given."""
         return [name for name in self._directory.names() if not name.startswith(f"{ECHO}-")]
 
-    def deliver(self, to: str | Sequence[str], value: object, *, task_id: str = "") -> list[str]:
+    def deliver(
+        self,
+        to: str | Sequence[str],
+        value: object,
+        *,
+        task_id: str = "",
+        ids: Sequence[str] = (),
+    ) -> list[str]:
         """Has a JSON value delivered to URLs or destinations, signed and retried like a result;
-        gives the ids of the deliveries. Raises DestinationError, PayloadError.
+        gives the ids of the deliveries, those in `ids` where they are given. Raises
+        DestinationError, PayloadError.
         """
         places = checked_places(self._without_echo(to))
         body = encode_value(value, "value")
         addresses = tuple(
-            Address(place, self._directory.lane_of(place), 0.0, new_delivery_id())
-            for place in places
+            Address(place, self._directory.lane_of(place), 0.0, each or new_delivery_id())
+            for place, each in zip_longest(places, ids[: len(places)])
         )
         self._outbox.post(Parcel(addresses, body, task_id))
         self._courier.start()

@@ -17,6 +17,9 @@ def send(to: str | Sequence[str], value: object, *, task_id: str = "") -> list[s
     """
     deliver = outlet.latest()
     if deliver is None:
-        raise UsageError("Nothing can be delivered: no session is open. %runqy connect opens one.")
+        raise UsageError(
+            "Nothing can be delivered: no session is open in this process. %runqy connect opens "
+            "one; what an executor of yours runs elsewhere is delivered with deliver_to."
+        )
     sent: list[str] = deliver(to, value, task_id=task_id)
     return sent

@@ -13,6 +13,7 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
+from runqy_notebook.deliver.away import receive
 from runqy_notebook.registry import Handler, Loader
 from runqy_notebook.running import Report
 from runqy_notebook.worker.inside import LENGTH
@@ -61,13 +62,15 @@ class Child:
         began: Callable[[], object] = lambda: None,
     ) -> tuple[Any, ...] | None:
         """The answer to these requests; None where the child died instead. What it says before
-        goes to the report; `began` is called when the handler is.
+        goes to the report, what it delivers to our session: where that fails, the handler did.
+        `began` is called when the handler is.
         """
         self.is_used = True
         self._overheard.report = report
         with contextlib.suppress(OSError), self._sending:  # it died before it had read all
             for request in requests:
                 self._send(request)
+        undelivered = ""
         while (said := self._receive()) is not None:
             word, *rest = said
             if word == "began":
@@ -76,10 +79,12 @@ class Child:
                 report.progress(*rest)
             elif word == "show" and report is not None:
                 report.show(*rest)
+            elif word == "deliver":
+                undelivered = receive(*rest) or undelivered
             elif isinstance(word, bool):  # whether the end of what it printed is marked
                 if word:
                     self._overheard.catch_up()
-                return tuple(rest)
+                return ("raised", undelivered, "", None) if undelivered else tuple(rest)
         self._process.wait()
         return None
 

@@ -12,6 +12,7 @@ and ends the latter. Without a guardian it ends by itself soon after.
 from __future__ import annotations
 
 import contextlib
+import functools
 import importlib
 import inspect
 import io
@@ -29,6 +30,8 @@ from typing import IO, Any, cast
 
 from runqy_notebook import adopt
 from runqy_notebook.broker.guardian import APART, CLAIMED
+from runqy_notebook.deliver import outlet
+from runqy_notebook.deliver.away import Away
 from runqy_notebook.registry import Loader
 from runqy_notebook.running import CURRENT, CurrentTask
 from runqy_notebook.wire.documented import Task
@@ -263,6 +266,8 @@ def main() -> None:
     _end_soon_after_the_kernel()
     inbox: queue.SimpleQueue[Any] = queue.SimpleQueue()
     way = Replies(replies)
+    away = Away(functools.partial(way.send, "deliver"))  # held here, as outlets are weak
+    outlet.opened(away.deliver)
     inside = Inside(way)
     threading.Thread(target=_receive, args=(requests, inside, inbox), daemon=True).start()
     adopt.take_over(

@@ -8,7 +8,7 @@ import redis as redis_py
 
 from runqy_notebook import Session, deliver, task
 from runqy_notebook.deliver.signing import Secret, Verdict, verify
-from runqy_notebook.errors import DestinationError, SettingsError, UsageError
+from runqy_notebook.errors import DestinationError, SettingsError, TaskFailedError, UsageError
 from runqy_notebook.tasks import Fail
 from runqy_notebook.wire.events import Event, Kind, decode_event
 from tests.broking import push
@@ -437,3 +437,33 @@ def test_a_rotation_signs_with_both_secrets(make_session: MakeSession, receiver:
     for secret in (old, new):
         verdict = verify([secret], request.headers, request.body, now=request.unix)
         assert verdict is Verdict.VALID
+
+
+@pytest.mark.parametrize(
+    ("place", "said"),
+    [("orders", ""), ("no/name", "neither a URL nor a name"), ("echo", "No receiver runs")],
+)
+def test_a_handler_in_a_process_of_its_own_delivers_through_the_session(
+    session: Session, receiver: Receiver, redis: redis_py.Redis, place: str, said: str
+) -> None:
+    """A task that was lost with its worker runs apart, where there is no session."""
+
+    def act(payload: dict[str, Any]) -> list[str]:
+        from runqy_notebook import deliver
+
+        return deliver.send(place, {"half": 1}, task_id="suspect")
+
+    task(queue="mail")(act)
+    session.destination("orders", receiver.url, allow_private=True)
+    push(redis, "suspect", losses="1", max_retry="0")
+    session.start_worker("mail")
+    handle = session.task("suspect")
+
+    if said:
+        with pytest.raises(TaskFailedError, match=said):
+            handle.result(20)
+        return
+    (delivery,) = handle.result(20)
+    wait_until(lambda: receiver.requests, "it should arrive")
+    assert json.loads(receiver.requests[0].body) == {"half": 1}
+    assert receiver.requests[0].headers["webhook-id"] == delivery
