@@ -257,7 +257,11 @@ def report(mutants: list[Mutant], broken: list[Mutant], fates: dict[str, str]) -
         f"{len(broken)} leave no Lua, {len(survivors) - len(unexplained)} harmless, "
         f"{len(unexplained)} SURVIVED (out/mutants.md)"
     )
-    return int(bool(unexplained))
+    judged, kept = {m.file for m in mutants}, {(m.file, m.gone) for m in survivors}
+    needless = [line for line in HARMLESS if line[0] in judged and line not in kept]
+    for file, line in needless:
+        print(f"tests/survivors.py: {file}  {line}\n    is gone, or no longer harmless")
+    return int(bool(unexplained or needless))
 
 
 def _remember(mutant: Mutant, fate: str) -> None:

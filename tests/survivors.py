@@ -4,10 +4,8 @@ from __future__ import annotations
 
 _ONCE_A_CALL = "harmless: costs seven TYPEs for each further look at the same queue in one call"
 
-_FRESH = "harmless: spares five commands that find nothing where no worker ever had the task"
 
 HARMLESS: dict[tuple[str, str], str] = {
-    ("lib/claim.lua", "if is_fresh and starts == 0 then return 0 end"): _FRESH,
     ("lib/unsound.lua", "if seen[base] ~= nil then return seen[base] end"): _ONCE_A_CALL,
     ("lib/unsound.lua", "seen[base] = false"): _ONCE_A_CALL,
 }

@@ -237,6 +237,20 @@ def test_a_task_pushed_again_leaves_the_other_sets_whatever_its_state_says(
     assert field(redis, "a", "cancel") is None
 
 
+def test_a_result_that_outlived_its_tasks_record_is_not_taken_for_that_of_the_next_run(
+    redis: redis_py.Redis,
+) -> None:
+    broker = broker_of(redis, completed_ttl=0)
+    push(redis, "a")
+    settle(broker, done(claim(broker)[0], b'"old"'))
+    assert redis.get("asynq:result:a") == b'"old"'
+    push(redis, "a")
+
+    claim(broker)
+
+    assert not redis.exists("asynq:result:a")
+
+
 @pytest.mark.parametrize("name", ["pending", "active", "lease", "retry", "completed"])
 def test_a_queue_with_a_key_of_a_wrong_type_is_passed_over_without_loss(
     redis: redis_py.Redis, broker: Broker, name: str
