@@ -222,6 +222,8 @@ class Session(Controlling, Echoing):
         handles = [TaskHandle(task_id, queue, self.source) for task_id, _ in entries]
         for handle in handles:
             self._inbox.expect(handle)  # before it is written: it may be done before we return
+        if options.webhook or options.deliver_to:
+            self._expect_echoes(handles)
         self._subscriber.hear_queue(queue)  # before that too
         handler = REGISTRY.handler_for(queue, options.type)
         enqueued = self._broker.enqueue(

@@ -58,6 +58,10 @@ class TaskCard:
         self._output.show()
         self._below.show()
 
+    @property
+    def ids(self) -> frozenset[str]:
+        return frozenset({self.view.id})
+
     def begin(self) -> None:
         """Learns of the end from the handle too, whoever tells it."""
         if self.handle is not None:

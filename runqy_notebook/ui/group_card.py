@@ -16,7 +16,7 @@ from runqy_notebook.ui.card import LINGER, SILENT_AFTER
 from runqy_notebook.ui.publish import Bundle, Output, Publisher
 from runqy_notebook.ui.tally import Summary, Tally, in_order
 from runqy_notebook.ui.text import cleaned, counted, duration
-from runqy_notebook.wire.events import Event
+from runqy_notebook.wire.events import Event, Kind
 from runqy_notebook.wire.states import State
 
 _MOST_PASSED: Final = 2_000  # handles asked in a round whether they know more than we
@@ -54,11 +54,14 @@ class GroupText:
         return "\n".join([*parts, *filter(None, [self.remedy])])
 
 
-def group_text(queue: str, summary: Summary, ending: str, remedy: str) -> GroupText:
+def group_text(
+    queue: str, summary: Summary, ending: str, remedy: str, n_echoes: int = 0
+) -> GroupText:
     """What there is to say of a group."""
     queue = one_line(queue, 80)
     is_done = summary.finished == summary.total
     parts = [f"{n:,} {state}" for state, n in in_order(summary.counts)]
+    parts += [f"{counted(n_echoes, 'webhook')} received"] if n_echoes else []
     pace = [f"{100 * summary.finished // max(1, summary.total)} %"]
     if summary.rate:
         pace.append(f"{summary.rate:,.{0 if summary.rate >= 10 else 1}f} tasks/s")
@@ -95,6 +98,8 @@ class GroupCard:
         self._queue = queues[0] if len(queues) == 1 else counted(len(queues), "queue")
         self._queues = queues
         self._handles = {handle.id: handle for handle in group}
+        self.ids = frozenset(self._handles)
+        self._n_echoes = 0
         self._tally = Tally(self._handles, time.time())
         self._ending = self._remedy = ""
         self._heard_at = time.monotonic()
@@ -115,6 +120,7 @@ class GroupCard:
         """Takes an event of one of the tasks."""
         self._heard_at = time.monotonic()
         with self._lock:
+            self._n_echoes += event.kind is Kind.ECHO
             self._tally.take(event, time.time())
             self._remedy = ""
         self._changed()
@@ -192,7 +198,7 @@ class GroupCard:
     def _card(self) -> Bundle:
         with self._lock:
             summary = self._tally.summary(time.time())
-        text = group_text(self._queue, summary, self._ending, self._remedy)
+        text = group_text(self._queue, summary, self._ending, self._remedy, self._n_echoes)
         return {"text/html": text.html(), "text/plain": text.plain()}
 
 

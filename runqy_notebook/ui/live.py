@@ -218,8 +218,8 @@ class Live:
         never be forgotten otherwise.
         """
         card.close()
-        if self._resting is not None and isinstance(card, TaskCard):
-            self._resting.add(card, card.view.id)
+        if self._resting is not None and not isinstance(card, Stream):
+            self._resting.add(card, card.ids)
 
 
 _NOWHERE: Final = object()

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Collection
 from typing import Final
 
 from runqy_notebook.events import Subscription
 from runqy_notebook.session import Session
 from runqy_notebook.ui.card import TaskCard
+from runqy_notebook.ui.group_card import GroupCard
 from runqy_notebook.wire.events import Event, Kind
 
 MOST_RESTING: Final = 50
@@ -23,7 +25,7 @@ class Resting:
         self._session = session
         self._cards: deque[Subscription] = deque()
 
-    def add(self, card: TaskCard, task_id: str) -> None:
+    def add(self, card: TaskCard | GroupCard, ids: Collection[str]) -> None:
         """Has it hear on, until so many others came to rest."""
 
         def take(event: Event) -> None:
@@ -31,7 +33,7 @@ class Resting:
                 card.take(event)
 
         # Of this process's hub: no channel is heard for the sake of cards that are done.
-        self._cards.append(self._session.events.subscribe(take, ids=(task_id,)))
+        self._cards.append(self._session.events.subscribe(take, ids=ids))
         while len(self._cards) > MOST_RESTING:
             self._session.events.unsubscribe(self._cards.popleft())
 

@@ -114,3 +114,14 @@ def test_nobody_but_the_receiver_says_what_it_verified(kernel: Kernel) -> None:
 
     wait_for_state(kernel, card_id, "half way")
     assert "verified" not in last_state(kernel, card_id)
+
+
+def test_a_groups_card_counts_its_webhooks_and_a_queues_stream_shows_them(kernel: Kernel) -> None:
+    start(kernel)
+    kernel.run(DELIVERING)
+    stream_id, _ = the_card(kernel.run("%runqy stream hooked --only echo"))
+
+    ran = kernel.run("g = %runqy enqueue hooked [{'n': 1}, {'n': 2}] --webhook echo")
+
+    wait_for_state(kernel, the_card(ran)[0], "2 completed · 2 webhooks received")
+    wait_for_state(kernel, stream_id, "stream: hooked · echo · 2 events")
