@@ -70,7 +70,7 @@ class Blob:
             place = filled(self._template, told, message.id)
             content, form = _content(message, told, self.suffix)
             seconds = limits.deadline + _size(content) / _SLOWEST
-            result_url = self._put(place, content, form, seconds)
+            result_url = self._put(place, content, form, seconds, message.id)
         except Exception as error:  # noqa: BLE001 - stores raise errors of many libraries
             why = self._parts.scrubbed(_described(error, limits.deadline))
             return Failed(why, time.monotonic() - began)
@@ -81,11 +81,11 @@ class Blob:
 
     # --- inside ---------------------------------------------------------------------------------
 
-    def _put(self, place: str, content: bytes | Path, form: str, seconds: float) -> str:
+    def _put(self, place: str, content: bytes | Path, form: str, seconds: float, mark: str) -> str:
         """Writes it, and gives its address."""
         scheme = self._parts.scheme
         if scheme == "file":
-            _write_file(Path(place), _bytes(content))
+            _write_file(Path(place), _bytes(content), mark)
             return Path(place).as_uri()
         files = self._files(seconds)
         if scheme == "memory":
@@ -111,6 +111,8 @@ class Blob:
             if is_s3
             else f"https://storage.googleapis.com/{bucket}/{quote(key)}"
         )
+        if endpoint := self._parts.query.get("endpoint_url"):
+            plain = f"{endpoint.rstrip('/')}/{bucket}/{quote(key)}"
         if not self._expires:
             return plain
         try:
@@ -175,16 +177,20 @@ def _size(content: bytes | Path) -> int:
     return len(content) if isinstance(content, bytes) else content.stat().st_size
 
 
-def _write_file(path: Path, content: bytes) -> None:
-    """All of it or nothing, and safe from a loss of power."""
+def _write_file(path: Path, content: bytes, mark: str) -> None:
+    """All of it or nothing, and safe from a loss of power. `mark` is the delivery's, whose earlier
+    attempts may have left drafts behind.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_name(f".{secrets.token_hex(8)}.part")
+    draft = path.with_name(f".{mark}-{secrets.token_hex(4)}.part")
     try:
         write_private(draft, content, mode=0o666)  # the umask decides
         draft.replace(path)
     finally:
         draft.unlink(missing_ok=True)
     sync_folder(path.parent)
+    for left in path.parent.glob(f".{mark}-*.part"):
+        left.unlink(missing_ok=True)
 
 
 def _expiry(text: str | None) -> int:
