@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import os
 import secrets
 import threading
@@ -21,6 +22,9 @@ from runqy_notebook.deliver.spool import sync_folder, write_private
 from runqy_notebook.deliver.urls import SinkURL, shown
 from runqy_notebook.errors import DestinationError, one_line
 
+for _name in ("s3fs", "gcsfs"):  # we tell what went wrong; without this Python prints it, too
+    logging.getLogger(_name).addHandler(logging.NullHandler())
+
 _QUERIES = {
     "s3": ("expires", "endpoint_url", "region", "profile", "key", "secret", "token"),
     "gs": ("expires", "endpoint_url", "project", "token"),
@@ -29,6 +33,7 @@ _QUERIES = {
 }
 _EXPIRES = 86_400  # seconds
 _LONGEST_EXPIRY = 7 * 86_400  # what S3 and GCS allow
+_SIGNED = {"signature_version": "s3v4"}  # of presigned URLs; what newer regions ask for
 _SLOWEST = 250_000.0  # bytes a second for which an attempt gets more time
 
 
@@ -144,13 +149,16 @@ def _open(parts: SinkURL, seconds: float) -> Any:
         return fsspec.filesystem(
             "s3",
             client_kwargs={name: value for name, value in client.items() if value},
-            config_kwargs={"connect_timeout": wait, "read_timeout": wait, "retries": retries},
+            config_kwargs={"connect_timeout": wait, "read_timeout": wait, "retries": retries}
+            | _SIGNED,
             skip_instance_cache=True,
             use_listings_cache=False,
             **login,
         )
     told = {name: query[name] for name in ("endpoint_url", "project", "token") if name in query}
-    return fsspec.filesystem("gs", skip_instance_cache=True, use_listings_cache=False, **told)
+    from gcsfs.core import GCSFileSystem  # the one that gcsfs gives by itself asks over gRPC first
+
+    return GCSFileSystem(skip_instance_cache=True, use_listings_cache=False, **told)
 
 
 def _content(message: Message, told: dict[str, Any], suffix: str) -> tuple[bytes | Path, str]:

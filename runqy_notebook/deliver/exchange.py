@@ -7,6 +7,7 @@ a broker that went silent. A connection an attempt: one that lies idle would hav
 from __future__ import annotations
 
 import json
+import logging
 import time
 from typing import Any
 from urllib.parse import quote, unquote
@@ -14,6 +15,8 @@ from urllib.parse import quote, unquote
 from runqy_notebook.deliver.sink import Attempt, Delivered, Failed, Limits, Message
 from runqy_notebook.deliver.urls import SinkURL, shown
 from runqy_notebook.errors import DestinationError
+
+logging.getLogger("pika").addHandler(logging.NullHandler())  # else Python prints what we tell
 
 _QUERY = ("routing_key", "vhost", "declare")
 _KINDS = ("direct", "fanout", "topic", "headers")

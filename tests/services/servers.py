@@ -120,9 +120,13 @@ class Postgres(Service):
             autocommit=True,
         )
 
-    def rows(self, statement: str) -> list[tuple[Any, ...]]:
+    def rows(self, statements: str) -> list[tuple[Any, ...]]:
+        """Executes them, and gives the rows of the last one."""
         with self.connect() as connection:
-            return connection.execute(statement).fetchall()
+            cursor = connection.execute(statements)
+            while cursor.nextset():
+                pass
+            return cursor.fetchall() if cursor.description else []
 
     def command(self) -> list[str]:
         settings = {

@@ -42,10 +42,10 @@ def strangers(session: Session) -> Any:
 def test_ids_and_results_are_bound_never_spelled_out(
     strangers: Any, postgres: Postgres, redis: Any
 ) -> None:
-    postgres.rows("CREATE TABLE safe (n int); INSERT INTO safe VALUES (1) RETURNING n")
+    postgres.rows("CREATE TABLE safe (n int); INSERT INTO safe VALUES (1)")
     postgres.rows(
         "CREATE TABLE hostile (task_id text PRIMARY KEY, status text, result jsonb);"
-        "INSERT INTO hostile VALUES ('mine', 'mine') RETURNING task_id"
+        "INSERT INTO hostile VALUES ('mine', 'mine')"
     )
 
     strangers(f"{postgres.url()}?table=hostile", redis)
