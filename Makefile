@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo lab test chaos check examples build clean
+.PHONY: help demo lab test chaos bench check examples build clean
 
 help:  ## what can be made
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -23,6 +23,9 @@ test: $(VENV)/dev.done  ## run every test, on real servers and kernels
 chaos: $(VENV)/dev.done  ## the failure tests in full length (about 20 minutes), as one table
 	@bash tests/install.sh
 	RUNQY_CHAOS=full $(BIN)/python -m pytest tests/chaos $(PYTEST)
+
+bench: $(VENV)/dev.done  ## speed beside raw redis-py and other queues (BENCH=--quick: some minutes)
+	$(BIN)/python -m benchmarks $(BENCH)
 
 check: $(VENV)/dev.done  ## style, types, and the direction of imports
 	$(BIN)/ruff check .

@@ -5,17 +5,20 @@ from __future__ import annotations
 import asyncio
 import atexit
 from collections import deque
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 from runqy_notebook import adopt, current
 from runqy_notebook.displays import Displays
 from runqy_notebook.errors import RunqyError, one_line
+from runqy_notebook.handles import TaskGroup, TaskHandle
 from runqy_notebook.magics import complete, magics
 from runqy_notebook.magics.commands import say_where
 from runqy_notebook.magics.config import RunqyConfig
 from runqy_notebook.magics.grammar import all_commands
 from runqy_notebook.session import Session
+from runqy_notebook.ui.live import Live
 
 GRACE = 1.0
 """Seconds that running tasks get when the kernel shuts down; Jupyter kills it after about 2.5."""
@@ -31,7 +34,8 @@ class Extension:
         self._undo = ExitStack()
         commands = all_commands()
         self.displays = Displays(ipython)
-        self.magic = magics.make(ipython, commands)
+        self.live = Live(ipython)
+        self.magic = magics.make(ipython, commands, self.live)
         self.matcher = complete.matcher(commands, ipython.user_ns)
 
     def load(self) -> None:
@@ -60,6 +64,10 @@ class Extension:
             undo.callback(current.disconnect)
             atexit.register(self.shut_down)
             undo.callback(atexit.unregister, self.shut_down)
+            self.live.open()
+            undo.callback(self.live.close, "the extension was unloaded")
+            if self.live.is_on:
+                undo.enter_context(self._cards_for_handles())
             self._connect()
             self._undo = undo.pop_all()  # an interrupt until here undoes it all at once
 
@@ -95,9 +103,29 @@ class Extension:
             )
 
     def shut_down(self) -> None:
-        """The kernel ends: running tasks get a moment, then go back to their queue."""
+        """The kernel ends: running tasks get a moment, then go back to their queue, and cards
+        freeze.
+        """
         if current.has_session():
             current.session().stop_worker(GRACE)
+        self.live.close("the kernel ended")
+
+    @contextmanager
+    def _cards_for_handles(self) -> Iterator[None]:
+        """A handle at the end of a cell shows its card."""
+        formatter = self.ipython.display_formatter.ipython_display_formatter
+        for kind in (TaskHandle, TaskGroup):
+            formatter.for_type(kind, self._show)
+        try:
+            yield
+        finally:
+            for kind in (TaskHandle, TaskGroup):
+                formatter.pop(kind, None)
+
+    def _show(self, made: TaskHandle | TaskGroup) -> None:
+        if not current.has_session() or not made.is_of(current.session().source):
+            raise NotImplementedError  # IPython shows its repr then
+        self.live.show(current.session(), made)
 
     def _connect(self) -> None:
         try:

@@ -8,6 +8,7 @@ RunqyError
 ├── UnknownQueueError        nobody has used this queue
 ├── UnknownTaskError         no task of this id
 ├── TaskConflictError        the id belongs to an unfinished task
+├── TaskStateError           what is asked cannot be done to a task in its state
 ├── PayloadError             a payload that is not a JSON object
 ├── HandlerError             a function that cannot be a handler, or none to run
 ├── LoadError                the @load function raised; the worker did not start
@@ -83,10 +84,14 @@ class SettingsError(RunqyError):
 
 
 class ConnectionFailedError(RunqyError):
-    """Redis refused us, or went away; `cause` says why and `remedy` what to do."""
+    """Redis refused us, or went away; `cause` says why and `remedy` what to do.
 
-    def __init__(self, where: str, cause: str, remedy: str) -> None:
+    `is_refusal`: it is there and refused a command, so that others may well succeed.
+    """
+
+    def __init__(self, where: str, cause: str, remedy: str, *, is_refusal: bool = False) -> None:
         self.where, self.cause, self.remedy = where, cause, remedy
+        self.is_refusal = is_refusal
         super().__init__(f"{where}: {cause}. {remedy}")
 
 
@@ -137,6 +142,14 @@ class TaskConflictError(RunqyError):
             f"Task {one_line(task_id, 80)!r} already exists and is {state}. Wait for it, or give "
             "another id; unique=True (--unique) gives you the existing task back instead."
         )
+
+
+class TaskStateError(RunqyError):
+    """What is asked cannot be done to the task in the state it is in."""
+
+    def __init__(self, task_id: str, problem: str) -> None:
+        self.task_id, self.problem = task_id, problem
+        super().__init__(f"Task {one_line(task_id, 80)!r} {problem}")
 
 
 class PayloadError(RunqyError):

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from operator import attrgetter
-from typing import Any, Final
+from types import NoneType
+from typing import Any, Final, cast
 
 import numpy as np
 import pandas as pd
@@ -18,6 +19,7 @@ from runqy_notebook.broker.outbox import DeliveryRecord
 from runqy_notebook.broker.records import QueueRecord, TaskRecord, WorkerRecord, shown
 from runqy_notebook.deliver.guard import masked
 from runqy_notebook.errors import PayloadError
+from runqy_notebook.flattening import flattened
 from runqy_notebook.wire import payload
 from runqy_notebook.wire.layout import to_bytes
 from runqy_notebook.wire.states import State
@@ -114,6 +116,22 @@ DELIVERY_DTYPES: Final[Mapping[str, str]] = {
 }
 
 
+HISTORY_DTYPES: Final[Mapping[str, str]] = {
+    "queue": "object",
+    "type": "object",
+    "state": "object",
+    "attempts": "int64",
+    "enqueued_at": TIME,
+    "waited": "float64",
+    "started_at": TIME,
+    "duration": "float64",
+    "finished_at": TIME,
+    "worker": "object",
+    "error": "object",
+}
+"""The columns that `history` always has; those of the payloads follow."""
+
+
 def tasks(records: Sequence[TaskRecord], state: State | None) -> pd.DataFrame:
     """A row a task, in the order given, with the columns of TASK_COLUMNS for `state`; None is for
     tasks of different states.
@@ -122,6 +140,25 @@ def tasks(records: Sequence[TaskRecord], state: State | None) -> pd.DataFrame:
     """
     dtypes = {column: TASK_DTYPES[column] for column in TASK_COLUMNS[state]}
     return _frame("id", [_text(record.id) for record in records], records, dtypes, _OF_TASK)
+
+
+def history(records: Sequence[TaskRecord], *, flatten: bool = True) -> pd.DataFrame:
+    """A row a finished task, in the order given: HISTORY_DTYPES, then `payload.x`, `payload.x.y`, a
+    column for each part of a payload, in order of appearance.
+
+    Numbers make int64 or, with gaps or fractions, float64 columns, everything else `object`. The
+    column `payload` holds whole payloads: all of them without `flatten`, else those that columns
+    cannot say (no object, or more than fits), and it is there only where there are such.
+    """
+    labels = [_text(record.id) for record in records]
+    frame = _frame("id", labels, records, HISTORY_DTYPES, _OF_HISTORY)
+    values = [_payload(record) for record in records]
+    columns, is_whole = flattened(values, "payload") if flatten else ({}, [False] * len(values))
+    if not all(is_whole) or not flatten:
+        left = [None if whole else value for value, whole in zip(values, is_whole, strict=True)]
+        frame["payload"] = _column(left, "object").set_axis(frame.index)
+    parts = {path: _column(c, _dtype(c)).set_axis(frame.index) for path, c in columns.items()}
+    return pd.concat([frame, pd.DataFrame(parts)], axis="columns") if parts else frame
 
 
 def queues(records: Sequence[QueueRecord]) -> pd.DataFrame:
@@ -177,6 +214,18 @@ def _column(values: list[Any], dtype: str) -> pd.Series[Any]:
     return series
 
 
+def _dtype(values: Sequence[object]) -> str:
+    """What a column of JSON values is best held in."""
+    kinds = {type(value) for value in values}
+    if kinds == {bool}:
+        return "bool"
+    if kinds == {int} and all(-(2**63) <= value < 2**63 for value in cast("list[int]", values)):
+        return "int64"
+    is_number = kinds <= {int, float, NoneType} and kinds != {NoneType}
+    has_exact = all(abs(value) <= 2**53 for value in values if isinstance(value, int))
+    return "float64" if is_number and has_exact else "object"
+
+
 def _payload(record: TaskRecord) -> object:
     try:
         return payload.decode(record.payload)
@@ -201,6 +250,10 @@ _OF_ECHO: Final[Mapping[str, Callable[[Any], object]]] = {
     "headers": lambda receipt: dict(receipt.headers),
     "body": attrgetter("value"),
     "verdict": lambda receipt: receipt.verdict.value,
+}
+_OF_HISTORY: Final[Mapping[str, Callable[[Any], object]]] = {
+    "state": lambda record: record.state.value,
+    "attempts": lambda record: record.starts,
 }
 _OF_WORKER: Final[Mapping[str, Callable[[Any], object]]] = {
     "host": lambda record: _text(record.host),

@@ -57,6 +57,11 @@ class TaskHandle:
         return self._state is not None or self._failure is not None
 
     @property
+    def ended_in(self) -> State | None:
+        """The state in which the task ended; None while it is not done, and where it is gone."""
+        return self._state
+
+    @property
     def state(self) -> str:
         """The task's state now: pending, active, scheduled, retry, completed or archived; "gone"
         where Redis has no record of it (any more).
@@ -94,11 +99,26 @@ class TaskHandle:
         its value. What it raises is raised as it is: `%debug` then looks into the handler's own
         frames. The task itself stays as it is, and what the handler does is done once more.
         """
-        return self._source.rerun_inline(self.id)
+        return self._source.hands.rerun_inline(self.id)
 
     def __await__(self) -> Generator[Any, None, Any]:
         yield from self._source.wait_async([self]).__await__()
         return self.result()
+
+    def cancel(self) -> str:
+        """Has the task never run, or end; see `Session.cancel`."""
+        return self._source.hands.cancel(self.id)
+
+    def retry(self) -> TaskHandle:
+        """Makes the task the next one to run, once more if it was finished. Gives the handle of
+        that run; see `Session.run_now`.
+        """
+        again: TaskHandle = self._source.hands.run_now(self.id)
+        return again
+
+    def delete(self) -> None:
+        """Removes the task, its record and its result; see `Session.delete`."""
+        self._source.hands.delete(self.id)
 
     def __repr__(self) -> str:
         try:
@@ -110,6 +130,10 @@ class TaskHandle:
         except RunqyError as error:
             state = one_line(error)
         return f"<Task {one_line(self.id, 80)} in {self.queue}: {state}>"
+
+    def is_of(self, source: Source) -> bool:
+        """Whether that is where it looks: the source of the session that made it."""
+        return self._source is source
 
     # --- what becomes known -----------------------------------------------------------------
 
@@ -168,7 +192,7 @@ class TaskHandle:
         state = standing.state.value if standing.state else "gone"
         error = standing.error if standing.state is State.RETRY else None
         return WaitTimeoutError(
-            self.id, timeout or 0, state, self._source.remedy(self.queue), error
+            self.id, timeout or 0, state, self._source.remedy(self.queue, self.id), error
         )
 
     def _finish_with(self, result: bytes) -> None:
@@ -236,6 +260,10 @@ class TaskGroup(Sequence[TaskHandle]):
     def __add__(self, other: Sequence[TaskHandle]) -> TaskGroup:
         return TaskGroup([*self._handles, *other], self._source)
 
+    def is_of(self, source: Source) -> bool:
+        """Whether that is where its handles look."""
+        return self._source is source
+
     @property
     def ids(self) -> list[str]:
         """The task ids, in order."""
@@ -274,6 +302,16 @@ class TaskGroup(Sequence[TaskHandle]):
         `async for`; raises WaitTimeoutError where not all are done within `timeout` seconds.
         """
         return AsCompleted(self, self._source, timeout, lambda late: late._timed_out(timeout))
+
+    def cancel(self) -> dict[str, int]:
+        """Cancels every task that is not finished: how many are "cancelled" now, are "cancelling"
+        since they run, and are "left" (finished already, or in a foreign worker).
+        """
+        unfinished = [handle.id for handle in self._handles if not handle.is_done]
+        words = self._source.hands.cancel_many(unfinished).values()
+        counts = Counter(word if isinstance(word, str) else "left" for word in words)
+        counts["left"] += len(self._handles) - len(unfinished)
+        return {word: n for word, n in counts.items() if n}
 
     def __await__(self) -> Generator[Any, None, list[Any]]:
         yield from self._source.wait_async(self._handles).__await__()

@@ -15,13 +15,13 @@ from runqy_notebook.broker.boundary import explained
 from runqy_notebook.broker.broker import Retention
 from runqy_notebook.broker.server import open_server
 from runqy_notebook.config_file import WorkerFile, read_worker_file
+from runqy_notebook.controlling import Controlling
 from runqy_notebook.delivering import checked
 from runqy_notebook.echoing import Echoing
 from runqy_notebook.errors import (
     ConnectionFailedError,
     HandlerError,
     PayloadError,
-    UnknownTaskError,
     UsageError,
     tell,
 )
@@ -41,7 +41,7 @@ from runqy_notebook.worker.worker import Stopped, Worker
 BATCH = 500  # tasks written by one script call
 
 
-class Session(Echoing):
+class Session(Controlling, Echoing):
     """One connection to a Redis, the tasks put there, and at most one worker in this process.
 
     `url` and `settings` (see `runqy_notebook.settings.Settings`) go before `%config`, environment
@@ -66,7 +66,7 @@ class Session(Echoing):
         self._sweeper = Sweeper(self._broker, self.settings.lease, self._on_notice)
         self._names = Names(self.settings.separator, self.known_queues)
         self._inline = Inline(REGISTRY)
-        self.source = Source(self.standings, self.why_waiting, self.rerun_inline)
+        self.source = Source(self.standings, self.why_waiting, self)
 
     def configure(self, config: Mapping[str, object]) -> None:
         """Takes changed settings for what is done from now on; the connection stays."""
@@ -117,26 +117,6 @@ class Session(Echoing):
         for at in range(0, len(entries), BATCH):
             handles += self._enqueue(target, entries[at : at + BATCH], wanted)
         return TaskGroup(handles, self.source)
-
-    def task(self, task_id: str) -> TaskHandle:
-        """The handle of a task that exists already, whoever enqueued it; raises UnknownTaskError
-        where neither Redis nor this process knows it.
-        """
-        known: Any = self._inbox.handle_of(task_id)
-        if known and not known.is_done:
-            return known  # type: ignore[no-any-return]
-        try:
-            record = self.record(task_id)
-        except UnknownTaskError:
-            if known:  # done, and its record gone
-                return known  # type: ignore[no-any-return]
-            raise
-        made = TaskHandle(task_id, record.queue, self.source)
-        if record.state.is_finished:
-            return self._inbox.adopt(task_id, lambda: made)  # type: ignore[return-value]
-        self._inbox.expect(made)  # whatever is known of the id is of an earlier run
-        self._subscriber.hear_queue(record.queue)
-        return made
 
     def wait_for_result(self, task_id: str, timeout: float = 30.0) -> Any:
         """The task's result, waiting at most `timeout` seconds; raises what
@@ -196,6 +176,7 @@ class Session(Echoing):
             worker = self._new_worker(serve, settings, file.priorities)
             worker.start()
             self.worker = worker
+            self._subscriber.hear_channel(self._broker.channels.control, self._asked)
         else:
             self.worker.serve(serve)
             _warn_of_what_stays(self.worker.settings, values)

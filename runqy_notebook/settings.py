@@ -71,12 +71,15 @@ class Settings:
         15.0, "a worker that is silent for so long has lost its tasks", least=0.5
     )
     shutdown_timeout: float = _setting(2.0, "how long a stop waits for running tasks", least=0)
+    cancel_grace: float = _setting(
+        5.0, "how long a handler may take to end once it was cancelled", least=0
+    )
     unique_ttl: float = _setting(3600.0, "how long --unique gives a finished task back", least=0)
     completed_ttl: float = _setting(DAY, "life of a completed task's record; 0 deletes it", least=0)
     completed_cap: int = _setting(10_000, "completed tasks kept per queue", least=0)
     archived_ttl: float = _setting(90 * DAY, "life of an archived task's record", least=0)
     archived_cap: int = _setting(10_000, "archived tasks kept per queue", least=0)
-    crash_limit: int = _setting(3, "a task lost with its worker so often is archived", least=1)
+    crash_limit: int = _setting(3, "a task that killed its process so often is archived", least=1)
     switch_interval: float = _setting(
         0.0005, "longest turn of a thread while handlers run; 0 leaves Python's own", least=0
     )

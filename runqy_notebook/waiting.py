@@ -12,7 +12,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from typing import Protocol
+from typing import Any, Protocol
 
 from runqy_notebook.broker.records import Standing
 
@@ -41,21 +41,30 @@ class Awaited(Protocol):
     def forget(self, callback: Callable[[], None]) -> None: ...
 
 
+class Hands(Protocol):
+    """What a handle can have done to its task; see `Session`."""
+
+    def cancel(self, task_id: str) -> str: ...
+    def cancel_many(self, ids: Sequence[str]) -> dict[str, str | Exception]: ...
+    def run_now(self, task_id: str) -> Any: ...
+    def delete(self, task_id: str) -> None: ...
+    def rerun_inline(self, task_id: str) -> Any: ...
+
+
 class Source:
-    """Where the handles of a session look: `standings` by task id, and by `remedy` why a task of
-    some queue may be waiting. `rerun_inline` runs a task's handler in the calling thread. Threads
-    and event loops share it.
+    """Where the handles of a session look: `standings` by task id, by `remedy` why a task of some
+    queue may be waiting, `hands` to do something with it. Threads and event loops share it.
     """
 
     def __init__(
         self,
         standings: Callable[[Sequence[str]], list[Standing]],
-        remedy: Callable[[str], str],
-        rerun_inline: Callable[[str], object],
+        remedy: Callable[[str, str], str],
+        hands: Hands,
     ) -> None:
         self.standings = standings
         self.remedy = remedy
-        self.rerun_inline = rerun_inline
+        self.hands = hands
         self.given_up: list[Awaited] = []  # unfinished when the last interrupted wait ended
         self._waits: dict[Awaited, int] = {}  # how many wait for it
         self._interval = FIRST_LOOK

@@ -18,4 +18,6 @@ def explained(where: str) -> Iterator[None]:
     try:
         yield
     except (redis.RedisError, OSError) as error:
-        raise explain(error, where) from None  # redis-py quotes what it sent
+        failure = explain(error, where)
+        failure.is_refusal = isinstance(error, redis.ResponseError)
+        raise failure from None  # redis-py quotes what it sent

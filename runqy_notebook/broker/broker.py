@@ -42,8 +42,9 @@ class WrongTypeError(RunqyError):
 
 @dataclass(frozen=True, slots=True)
 class Retention:
-    """How long finished tasks are kept (seconds), how many of them per queue, and after how many
-    losses with its worker a task counts as finished: archived. The same of finished deliveries.
+    """How long finished tasks are kept (seconds), how many of them per queue, and how often a
+    task may kill its process before it counts as finished: archived. The same of finished
+    deliveries.
     """
 
     completed_ttl: float
@@ -220,7 +221,7 @@ class Broker:
         )
         return Settled(
             [word.decode() for word in answers],
-            [self._task(*row) for row in rows],
+            [self._task(row, float(at)) for row in rows],
             [WrongTypeError(*map(to_text, row)) for row in unsound],
             float(at),
         )
@@ -255,7 +256,7 @@ class Broker:
     def sweep(self, queues: Iterable[str], *, second_look: float) -> list[SweepEvent]:
         """One housekeeping round over these queues; repeats at once while more is due."""
         bases = [self.layout.queue(queue).base for queue in queues]
-        names = ("swept", "waiting", "suspects", "trimmed", "killers")
+        names = ("swept", "waiting", "suspects", "trimmed")
         ours = [self.layout.ours + name for name in names]
         events: list[SweepEvent] = []
         for _ in range(20):
@@ -281,10 +282,9 @@ class Broker:
         with explained(self.where):
             return script(self.client, keys, args)
 
-    def _task(
-        self, base: bytes, task_id: bytes, token: bytes, values: Sequence[bytes | None]
-    ) -> Task:
-        return read_task(self.layout.queue_of_base(to_text(base)), task_id, token, values)
+    def _task(self, row: Sequence[Any], now: float) -> Task:
+        base, task_id, token, values = row
+        return read_task(self.layout.queue_of_base(to_text(base)), task_id, token, values, now)
 
 
 def _kept(retention: Retention) -> tuple[float, int, float, int]:

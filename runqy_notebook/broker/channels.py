@@ -28,6 +28,11 @@ class Channels:
         self._root = layout.root
         self._prefix = f"{layout.root}events:{self.db}:"
 
+    @property
+    def control(self) -> str:
+        """Where workers hear at once what they would hear with their next renewal."""
+        return f"{self._root}nb:control:{self.db}"
+
     def channel(self, queue: str) -> bytes:
         """Where news of this queue are published."""
         return to_bytes(self._prefix + queue)

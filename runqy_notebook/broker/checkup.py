@@ -38,6 +38,7 @@ class Staff(NamedTuple):
     workers: Sequence[WorkerRecord]
     served: Collection[str] = ()  # names that the worker of this process serves
     has_handler: Callable[[str], bool] | None = None  # whether it has one for a queue
+    handled: Collection[str] = ()  # names that its handlers have
 
     def serves(self, queue: str) -> bool:
         """Whether the worker of this process does."""
@@ -173,7 +174,7 @@ def charts(
     return found
 
 
-def judge_queue(chart: Chart, staff: Staff, layout: Layout) -> Iterator[Finding]:
+def judge_queue(chart: Chart, staff: Staff) -> Iterator[Finding]:
     """Why nothing happens in a queue, if so."""
     record, name = chart.record, chart.record.queue
     unfinished = record.pending + record.active + record.scheduled + record.retry
@@ -181,14 +182,15 @@ def judge_queue(chart: Chart, staff: Staff, layout: Layout) -> Iterator[Finding]
     waiting = counted(record.pending, "pending")
     if record.is_paused and unfinished:
         what = f"{name} is paused: {counted(unfinished, 'unfinished')} will not be taken."
-        yield Finding(Kind.PAUSED, name, None, what, redis_cli("DEL", layout.queue(name).paused))
+        yield Finding(Kind.PAUSED, name, None, what, f"%runqy resume {name}")
     if record.pending and not record.workers and not staff.serves(name):
         served = {queue for worker in staff.workers if worker.is_live for queue in worker.queues}
         hint = did_you_mean(name, served)
         what = f"No worker serves {name}: {waiting}.{hint}"
         yield Finding(Kind.UNSERVED, name, None, what, start)
     if record.pending and staff.serves(name) and staff.has_handler and not staff.has_handler(name):
-        what = f"The worker has no handler for {name}: {waiting}."
+        hint = did_you_mean(queues.parent_of(name), staff.handled)
+        what = f"The worker has no handler for {name}: {waiting}.{hint}"
         remedy = f'Mark a function with @task("{queues.parent_of(name)}").'
         yield Finding(Kind.NO_HANDLER, name, None, what, remedy)
     if chart.overdue and not chart.is_swept:

@@ -66,12 +66,13 @@ class Doctor:
         patience: float = PATIENCE,
         served: Collection[str] = (),
         has_handler: Callable[[str], bool] | None = None,
+        handled: Collection[str] = (),
     ) -> list[Finding]:
         """All that is wrong, the server first; with `repair` what could be repaired has a result.
 
-        `served` and `has_handler` speak of the worker in this process: the names that it serves,
-        and whether it can run the tasks of a queue. Tasks of live foreign workers are never
-        touched. Raises ConnectionFailedError.
+        `served`, `has_handler` and `handled` speak of the worker in this process: the names that it
+        serves, whether it can run the tasks of a queue, and the names that its handlers have. Tasks
+        of live foreign workers are never touched. Raises ConnectionFailedError.
         """
         with explained(self._where):
             facts = checkup.server_facts(self._client)
@@ -88,7 +89,7 @@ class Doctor:
             found += self._judge_tasks(rounds.look(suspects.ids, names), doubts, workers, patience)
             if repair:
                 found = self._repaired(found, names)
-            found += self._judge_queues(names, Staff(workers, served, has_handler))
+            found += self._judge_queues(names, Staff(workers, served, has_handler, handled))
             return found
 
     def _judge_tasks(
@@ -114,9 +115,7 @@ class Doctor:
         charts = checkup.charts(
             self._client, self._layout, names, [w for w in staff.workers if w.is_live]
         )
-        return [
-            found for chart in charts for found in checkup.judge_queue(chart, staff, self._layout)
-        ]
+        return [found for chart in charts for found in checkup.judge_queue(chart, staff)]
 
     def _repaired(self, findings: Sequence[Finding], names: Sequence[str]) -> list[Finding]:
         """The same findings; those that can be repaired now say what came of it."""

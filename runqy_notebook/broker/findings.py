@@ -28,6 +28,10 @@ class Kind(str, Enum):
     ABANDONED = "abandoned"  # the same, but no foreign worker lives that serves the queue
     UNLEASED = "unleased"  # claimed by one of ours, but its lease is gone
     UNLISTED = "unlisted"  # a lease, but no entry in active
+    LATER = "later"  # all that there is waits for its time
+    WORKER = "worker"  # the worker of this process does not run tasks
+    STARVED = "starved"  # a handler keeps everything else in this process waiting
+    KERNEL = "kernel"  # this process is a kernel that is not fit for it
     DOUBT = "doubt"  # seen for the first time; may be on its way from one list to another
 
     def __str__(self) -> str:

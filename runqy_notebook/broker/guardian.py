@@ -5,8 +5,10 @@ kernel stops everything. This process shares a page of memory with the worker (`
 which stands what each slot is doing, and holds the end of a pipe that closes when the kernel dies.
 
 - While the kernel is silent, it renews the leases of the running tasks, each until its time limit.
-- When the kernel is gone, it gives the tasks back at once: a started one counts as a crash, one
-  that was only claimed does not.
+- When the kernel is gone, it gives the tasks back at once, and says of each what is known: that it
+  killed its process (it was the only one running there), that it may have (one of several), or
+  that it did not (claimed only). A child that runs a task apart from the kernel is ended first; one
+  that had died before that died of its task.
 
 It is run by its path, isolated and without site-packages (`python -I -S guardian.py FD`), and so
 imports the standard library only. The first line on its stdin is its orders, as JSON.
@@ -19,11 +21,12 @@ import json
 import mmap
 import os
 import select
+import signal
 import socket
 import struct
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 SLOTS = 64
@@ -32,15 +35,24 @@ SLOTS = 64
 HEADER_SIZE = 4096
 RECORD_SIZE = 8192
 HEADER = struct.Struct("<d")  # monotonic time of the kernel's last renewal
-# sequence, state, slot (0: nobody's), monotonic end, lengths of base, id, token
-RECORD = struct.Struct("<IBxHdHHH")
+RECORD = struct.Struct("<IBxHdIHHH")
+"""Sequence, state, slot (0: nobody's), monotonic end, pid of a child or 0, lengths of base, id and
+token.
+"""
+
+STATE_AT = 4
+"""Where in a record the state is: a child writes this one byte."""
+
 PAGE_SIZE = HEADER_SIZE + SLOTS * RECORD_SIZE
 
-FREE, CLAIMED, STARTED = range(3)
+FREE, CLAIMED, STARTED, APART = range(4)  # STARTED in the kernel, APART in a child
 
 TICK = 0.25  # seconds between looks; the pipe's end is noticed at once
 SILENCE = 0.45  # part of a lease without renewal after which the kernel counts as silent
 HAND_BACK_FOR = 30.0  # seconds during which Redis is tried after the kernel's death
+LAST_MOMENT = 0.1  # seconds in which a child may still die of its task, when its kernel died
+
+NOT_STARTED, DOUBTFUL, PROVEN = range(3)  # how far a task is to blame, as lib/lose.lua counts it
 
 
 class Held(NamedTuple):
@@ -48,6 +60,7 @@ class Held(NamedTuple):
 
     state: int
     ends: float
+    pid: int
     base: bytes
     id: bytes
     token: bytes
@@ -64,7 +77,7 @@ def read_page(page: mmap.mmap) -> Iterator[Held]:
     for at in range(HEADER_SIZE, PAGE_SIZE, RECORD_SIZE):
         for _ in range(100):
             before = RECORD.unpack_from(page, at)
-            _, state, _, ends, *lengths = before
+            _, state, _, ends, pid, *lengths = before
             start = at + RECORD.size
             parts = []
             for length in lengths:
@@ -72,8 +85,59 @@ def read_page(page: mmap.mmap) -> Iterator[Held]:
                 start += length
             if before[0] % 2 == 0 and RECORD.unpack_from(page, at) == before:
                 if state != FREE:
-                    yield Held(state, ends, *parts)
+                    yield Held(state, ends, pid, *parts)
                 break
+
+
+def blame(held: list[Held], died: set[int]) -> list[int]:
+    """What is known of each task that was on the page when its kernel died; `died`: the children
+    that were dead already.
+    """
+    in_kernel = sum(task.state == STARTED for task in held)
+    told = []
+    for task in held:
+        if task.state == STARTED:
+            told.append(PROVEN if in_kernel == 1 else DOUBTFUL)
+        elif task.state == APART:
+            has_died = task.pid == 0 or task.pid in died
+            told.append(PROVEN if has_died else DOUBTFUL)
+        else:
+            told.append(NOT_STARTED)
+    return told
+
+
+def end_children(held: list[Held]) -> set[int]:
+    """Ends the children that run tasks apart; gives those that had come to their end without."""
+    died = set()
+    for pid in {task.pid for task in held if task.pid}:
+        if has_ended(pid, LAST_MOMENT):
+            died.add(pid)
+            continue
+        with contextlib.suppress(OSError):
+            os.kill(pid, signal.SIGKILL)
+        has_ended(pid, 1.0)
+    return died
+
+
+def has_ended(pid: int, seconds: float) -> bool:
+    """Whether this process, which is not our child, comes to its end within so many seconds."""
+    if hasattr(os, "pidfd_open"):  # it ends for this also where nobody reaps it
+        try:
+            process = os.pidfd_open(pid)
+        except OSError:
+            return True
+        try:
+            return bool(select.select([process], [], [], seconds)[0])
+        finally:
+            os.close(process)
+    gives_up_at = time.monotonic() + seconds
+    while time.monotonic() < gives_up_at:
+        try:
+            os.kill(pid, 0)
+        except OSError:
+            return True
+        time.sleep(0.01)
+    return False
 
 
 class Link:
@@ -206,6 +270,7 @@ class Guardian:
 
     def _hand_back(self) -> None:
         """Gives the tasks back, trying while Redis may yet come back."""
+        died = end_children(list(read_page(self._page)))
         held = list(read_page(self._page))
         replies = [self._orders["replies"] + str(slot) for slot in slots_of(self._page)]
         ends = time.monotonic() + HAND_BACK_FOR
@@ -213,19 +278,24 @@ class Guardian:
             try:
                 keys = [*self._orders["lose_keys"], *replies]
                 args = [*self._orders["lose_args"], len(replies)]
-                self._run("lose", keys, args, held)
+                self._run("lose", keys, args, held, blame(held, died))
                 return
             except (OSError, RuntimeError):
                 time.sleep(TICK)
 
-    def _run(self, name: str, keys: list[str], args: list[Any], held: list[Held]) -> Any:
-        """A script over tasks: each as base number, id, token and, for lose, started or not."""
+    def _run(
+        self,
+        name: str,
+        keys: list[str],
+        args: list[Any],
+        held: list[Held],
+        more: Sequence[int] | None = None,
+    ) -> Any:
+        """A script over tasks: each as base number, id, token and, for lose, its blame."""
         bases = list(dict.fromkeys(task.base for task in held))
         rows: list[object] = []
-        for task in held:
-            rows += [bases.index(task.base) + 1, task.id, task.token]
-            if name == "lose":
-                rows.append(int(task.state == STARTED))
+        for number, task in enumerate(held):
+            rows += [bases.index(task.base) + 1, task.id, task.token, *(more or ())[number:][:1]]
         count = len(keys) + len(bases)
         return self._link.call(
             "EVAL", self._orders["scripts"][name], count, *keys, *bases, *args, *rows

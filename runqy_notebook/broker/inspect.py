@@ -88,7 +88,11 @@ class Inspector:
 
     def count(self, queue: str | None, state: State) -> int:
         """How many tasks are in this state; raises what `select` raises, and WrongTypeError."""
-        return sum(self._lengths(queue, self.select(queue), state).values())
+        return sum(self.lengths(queue, state).values())
+
+    def lengths(self, queue: str | None, state: State) -> dict[str, int]:
+        """The same, queue by queue."""
+        return self._lengths(queue, self.select(queue), state)
 
     def tasks(
         self, queue: str | None, state: State | None, limit: int | None = None
@@ -141,6 +145,10 @@ class Inspector:
             place = Place(likely[0] if likely else "", state)
         error = NO_HASH if kind == b"none" else None
         return task_record(to_bytes(task_id), place, values, error=error)
+
+    def is_paused(self, queue: str) -> bool:
+        """Whether nothing is claimed from the queue."""
+        return bool(self.client.exists(self.layout.queue(queue).paused))
 
     def find(self, prefix: str, *, scan: bool = True) -> list[str]:
         """Up to 50 ids that begin with `prefix`, the liveliest first, for completion.

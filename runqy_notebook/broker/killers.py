@@ -17,7 +17,9 @@ MOST = 100  # read at a time, the latest
 
 @dataclass(frozen=True, slots=True)
 class Killer:
-    """An unfinished task that was lost with its worker `crashes` times, last `at`."""
+    """An unfinished task that was running when its worker died, last `at`; it is known to have
+    killed its process `crashes` times.
+    """
 
     task_id: str
     queue: str
@@ -31,10 +33,10 @@ def killers(client: redis.Redis, layout: Layout = DOCUMENTED) -> list[Killer]:
     named = [(*to_text(member).split("|", 1), at) for member, at in listed]
     pipeline = client.pipeline(transaction=False)
     for _, task_id, _ in named:
-        pipeline.hmget(layout.task(task_id), "state", "crashes")
+        pipeline.hmget(layout.task(task_id), "state", "crashes", "losses")
     found = []
-    for (base, task_id, at), (state, crashes) in zip(named, pipeline.execute(), strict=True):
-        times = count(crashes)
-        if times and not state_of(state).is_finished:
-            found.append(Killer(task_id, layout.queue_of_base(base), moment_of(at), times))
+    for (base, task_id, at), (state, *counts) in zip(named, pipeline.execute(), strict=True):
+        crashes, losses = map(count, counts)
+        if crashes + losses and not state_of(state).is_finished:
+            found.append(Killer(task_id, layout.queue_of_base(base), moment_of(at), crashes))
     return found

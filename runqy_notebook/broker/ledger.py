@@ -15,6 +15,7 @@ import time
 from dataclasses import dataclass, field
 
 from runqy_notebook.broker.guardian import (
+    APART,
     CLAIMED,
     FREE,
     HEADER,
@@ -24,6 +25,7 @@ from runqy_notebook.broker.guardian import (
     RECORD_SIZE,
     SLOTS,
     STARTED,
+    STATE_AT,
 )
 from runqy_notebook.wire.documented import Task
 from runqy_notebook.wire.layout import to_bytes
@@ -71,20 +73,40 @@ class Entry:
     _slot: int
     _sequence: int = field(default=0)
 
-    def started(self, task: Task, ends: float, *, may_kill: bool = True) -> None:
-        """The handler is about to be called for this task, which may run until `ends` (by the
-        monotonic clock). With `may_kill` it counts as a crash should the kernel die now.
-        """
+    def claimed(self, task: Task, ends: float) -> None:
+        """The slot has this task, which may run until `ends` (by the monotonic clock)."""
         if self._number is None:
             return
         base = task.token.partition(b"|")[0]
         parts = (base, to_bytes(task.id), task.token)
         if sum(map(len, parts)) > RECORD_SIZE - RECORD.size:
+            self._put(FREE, 0.0, 0, (0, 0, 0))
             return  # an id of a size that only its lease can cover
-        self._put(FREE, 0.0, (0, 0, 0), being_written=True)
+        self._put(FREE, 0.0, 0, (0, 0, 0), being_written=True)
         start = self._at + RECORD.size
         self._page[start : start + sum(map(len, parts))] = b"".join(parts)
-        self._put(STARTED if may_kill else CLAIMED, ends, tuple(map(len, parts)))
+        self._put(CLAIMED, ends, 0, tuple(map(len, parts)))
+
+    def calling(self) -> None:
+        """The handler is called next, in this process: should it die now, this may be why."""
+        self._mark(STARTED)
+
+    @property
+    def mark_of_a_child(self) -> tuple[int, int] | None:
+        """The file and the place in it where a child that runs the task writes the state: APART
+        before it calls the handler, CLAIMED after it. None where there is no guardian to read it.
+        """
+        if self._number is None or sys.platform == "win32":
+            return None
+        return self.ledger.fd, self._at + STATE_AT
+
+    def lent(self, pid: int) -> None:
+        """The task is given to this child to run."""
+        self._mark(CLAIMED, pid)
+
+    def died_apart(self) -> None:
+        """The child died of the task, which is still to be written down."""
+        self._mark(APART)
 
     def ended(self) -> None:
         """The handler returned; what became of the task is still to be written down."""
@@ -106,17 +128,26 @@ class Entry:
     def _at(self) -> int:
         return HEADER_SIZE + (self._number or 0) * RECORD_SIZE
 
-    def _mark(self, state: int) -> None:
+    def _mark(self, state: int, pid: int = 0) -> None:
         if self._number is not None and not self._page.closed:
-            _, _, _, ends, *lengths = RECORD.unpack_from(self._page, self._at)
-            self._put(state, ends, tuple(lengths))
+            _, _, _, ends, _, *lengths = RECORD.unpack_from(self._page, self._at)
+            if state == FREE or any(lengths):
+                self._put(state, ends, pid, tuple(lengths))
 
     def _put(
-        self, state: int, ends: float, lengths: tuple[int, ...], *, being_written: bool = False
+        self,
+        state: int,
+        ends: float,
+        pid: int,
+        lengths: tuple[int, ...],
+        *,
+        being_written: bool = False,
     ) -> None:
         """Writes the record's head. An odd sequence number tells readers to leave it alone."""
         self._sequence = (self._sequence // 2 + 1) * 2 % 2**32 + being_written
-        RECORD.pack_into(self._page, self._at, self._sequence, state, self._slot, ends, *lengths)
+        RECORD.pack_into(
+            self._page, self._at, self._sequence, state, self._slot, ends, pid, *lengths
+        )
 
 
 def _memory_file() -> int:

@@ -36,6 +36,8 @@ TASK_FIELDS: Final = (
     "claim",
     "state",
     "queue",
+    "worker",
+    "cancel",
 )
 """The hash fields that a TaskRecord is read from, in the order `task_record` takes them."""
 
@@ -75,18 +77,21 @@ class TaskRecord:
     finished_at: datetime | None = None  # of completed and archived tasks
     due_at: datetime | None = None  # of scheduled and retry
     lease_expires_at: datetime | None = None  # of active; None: a foreign worker has it
-    worker: str | None = None  # of active, where the claim is ours
+    worker: str | None = None  # ours only: that has it, or ran it last
     error: str | None = None  # the last error, or why there is nothing to read
     starts: int = 0
     crashes: int = 0
+    is_cancelling: bool = False  # of active: its worker is to end it
 
     @property
     def duration(self) -> float | None:
         """Seconds from the latest start to the end, where both are known."""
-        if self.started_at is None or self.finished_at is None:
-            return None
-        lasted = (self.finished_at - self.started_at).total_seconds()
-        return lasted if lasted >= 0 else None
+        return _between(self.started_at, self.finished_at)
+
+    @property
+    def waited(self) -> float | None:
+        """Seconds from being enqueued to the latest start, where both are known."""
+        return _between(self.enqueued_at, self.started_at)
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,10 +196,11 @@ def task_record(
         finished_at=finished_at,
         due_at=due_at,
         lease_expires_at=moment_of(place.lease),
-        worker=worker_of(held["claim"]) if state is State.ACTIVE else None,
+        worker=_worker(state, held["claim"], held["worker"]),
         error=error or error_of(held["error_msg"], held["error"]),
         starts=count(held["starts"]),
         crashes=count(held["crashes"]),
+        is_cancelling=state is State.ACTIVE and held["cancel"] == b"1",
     )
 
 
@@ -231,6 +237,19 @@ def served_queues(text: bytes) -> tuple[str, ...]:
     else:
         names = re.split(r"[\s,\[\]\"']+", listed)
     return tuple(dict.fromkeys(name for name in names if queues.is_valid(name)))
+
+
+def _worker(state: State, claim: bytes | None, last: bytes | None) -> str | None:
+    """Of an active task, who claims it; of a finished one, who ran it last."""
+    if state is State.ACTIVE:
+        return worker_of(claim)
+    return shown(last) if last and state.is_finished else None
+
+
+def _between(first: datetime | None, second: datetime | None) -> float | None:
+    if first is None or second is None or second < first:
+        return None
+    return (second - first).total_seconds()
 
 
 def worker_of(claim: bytes | None) -> str | None:

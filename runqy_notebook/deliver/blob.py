@@ -33,7 +33,6 @@ _QUERIES = {
 }
 _EXPIRES = 86_400  # seconds
 _LONGEST_EXPIRY = 7 * 86_400  # what S3 and GCS allow
-_SIGNED = {"signature_version": "s3v4"}  # of presigned URLs; what newer regions ask for
 _SLOWEST = 250_000.0  # bytes a second for which an attempt gets more time
 
 

@@ -3,32 +3,44 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
 from runqy_notebook import current
-from runqy_notebook.errors import RunqyError, UsageError, did_you_mean, one_line
+from runqy_notebook.errors import (
+    ConnectionFailedError,
+    RunqyError,
+    UsageError,
+    did_you_mean,
+    one_line,
+)
 from runqy_notebook.handles import TaskGroup, TaskHandle
 from runqy_notebook.magics.body import payloads
 from runqy_notebook.session import Session
 from runqy_notebook.tasks import REGISTRY
+from runqy_notebook.ui.live import Live, ShowNew
 from runqy_notebook.wire.states import State
 from runqy_notebook.worker.worker import Worker
 
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """Where a command was typed. `evaluate` runs a Python expression in the notebook's names."""
+    """Where a command was typed. `evaluate` runs a Python expression in the notebook's names,
+    `live` is what can show there; a quiet one, which ends in a semicolon, gets no card.
+    """
 
     evaluate: Callable[[str], object]
     body: str | None = None
+    live: Live | None = None
+    is_quiet: bool = False
 
 
 def say_where() -> None:
     """Prints the line that says where the session is connected."""
     session = current.session()
     unfinished = session.unfinished()
-    left = f", {_counted(unfinished, 'task')} from before" if unfinished else ""
+    left = f", {counted(unfinished, 'task')} from before" if unfinished else ""
     print(f"{session.server.title}{left}")
     for killer in session.killers()[:3]:
         print(
@@ -61,7 +73,7 @@ def status(cell: Cell) -> None:
         return
     session = current.session()
     try:
-        unfinished = _counted(session.unfinished(), "unfinished task")
+        unfinished = counted(session.unfinished(), "unfinished task")
         print(f"Connected to {session.server.title}, {unfinished}.")
     except RunqyError as error:
         print(error)
@@ -71,29 +83,33 @@ def status(cell: Cell) -> None:
 def enqueue(
     cell: Cell, queue: str, payload: str | None, wait: bool, timeout: float | None, **options: Any
 ) -> object:
-    """Puts the payload, or a list of them, into the queue."""
+    """Puts the payload, or a list of them, into the queue; the cell shows a card."""
     if payload is None and cell.body is None and isinstance(options["unique"], str):
         payload, options["unique"] = options["unique"], True  # `--unique {...}` without a key
     given = payloads(payload, cell.body, cell.evaluate)
     chosen = {name: value for name, value in options.items() if value is not None}
-    session = _session()
+    session = opened()
     if isinstance(given, list):
         if "id" in chosen:
             raise UsageError("--id names one task; this is a list of payloads.")
-        group = session.enqueue_many(queue, given, timeout=timeout, **chosen)
+        with _showing(cell, session, queue) as show:
+            group = session.enqueue_many(queue, given, timeout=timeout, **chosen)
+            show(group)
         return group.results() if wait else group
-    handle = session.enqueue(queue, given, timeout=timeout, **chosen)
+    with _showing(cell, session, queue) as show:
+        handle = session.enqueue(queue, given, timeout=timeout, **chosen)
+        show(handle)
     return handle.result() if wait else handle
 
 
 def worker_start(cell: Cell, queue: list[str], **options: Any) -> None:
     """Starts the worker, or has the running one serve these queues too; tells which it serves."""
-    session = _session()
+    session = opened()
     before = session.worker
     worker = session.start_worker(*queue, **options)
     found = worker.status
     word = "runs already; it serves" if worker is before else "serves"
-    slots = f"{_counted(found.concurrency, 'task')} at a time"
+    slots = f"{counted(found.concurrency, 'task')} at a time"
     print(f"Worker {word} {', '.join(found.names)} ({', '.join(found.queues)}), {slots}.")
     if found.without_handler:
         hints = [did_you_mean(name, REGISTRY.queues()) for name in queue]
@@ -130,7 +146,7 @@ def worker_status(cell: Cell) -> None:
     print(
         f"Worker {found.id} {' '.join(filter(None, words))}: serves {', '.join(found.names)} "
         f"({', '.join(found.queues)}), {len(found.running)} of {found.concurrency} slots busy, "
-        f"{found.completed} completed, {_counted(found.failed, 'failed attempt')}."
+        f"{found.completed} completed, {counted(found.failed, 'failed attempt')}."
     )
     for task_id, seconds in found.running.items():
         print(f"  {task_id} has run for {seconds:.1f} s")
@@ -152,22 +168,22 @@ def tasks(state: State | None) -> Callable[..., object]:
 
     def listed(cell: Cell, queue: str | None, limit: int | None, **asked: Any) -> object:
         wanted = state if state is not None else asked["state"]
-        return _session().tasks(queue, wanted, limit)
+        return opened().tasks(queue, wanted, limit)
 
     return listed
 
 
 def queues(cell: Cell, queue: str | None) -> object:
-    return _session().queues(queue)
+    return opened().queues(queue)
 
 
 def workers(cell: Cell) -> object:
-    return _session().workers()
+    return opened().workers()
 
 
 def deliveries(cell: Cell, limit: int | None, retry: str | None) -> object:
     """The deliveries; with `retry` one is attempted again, and nothing is shown."""
-    session = _session()
+    session = opened()
     if retry is not None:
         session.retry_delivery(retry)
         print(f"Delivery {one_line(retry, 80)} is attempted again.")
@@ -176,23 +192,28 @@ def deliveries(cell: Cell, limit: int | None, retry: str | None) -> object:
 
 
 def task(cell: Cell, id: str) -> TaskHandle:
-    return _session().task(id)
+    return opened().task(id)
 
 
 def result(cell: Cell, id: str, timeout: float) -> object:
-    return _session().wait_for_result(id, timeout)
+    return opened().wait_for_result(id, timeout)
 
 
 def wait(cell: Cell, id: list[str], timeout: float | None) -> object:
-    session = _session()
+    session = opened()
     handles = [session.task(one) for one in id]
     group = TaskGroup(handles, session.source).wait(timeout)
     return handles[0] if len(handles) == 1 else group
 
 
 def doctor(cell: Cell, repair: bool, patience: float) -> None:
-    """Prints what is wrong with the queues, and how to mend it."""
-    findings = _session().doctor(repair=repair, patience=patience)
+    """Prints why nothing happens, and how to mend it."""
+    try:
+        session = opened()
+    except ConnectionFailedError as error:
+        print(f"problem: {error}")
+        return
+    findings = session.doctor(repair=repair, patience=patience)
     findings.sort(key=lambda finding: finding.is_note)
     for finding in findings[:_MOST_FINDINGS]:
         mark = "note" if finding.is_note else "problem"
@@ -209,12 +230,19 @@ _MOST_FINDINGS = 50
 _NO_WORKER = "No worker is running in this kernel: %runqy worker start QUEUE."
 
 
-def _session() -> Session:
+def opened() -> Session:
     """The session; where there is none, one is opened and announced."""
     if not current.has_session():
         current.connect()
         say_where()
     return current.session()
+
+
+def _showing(cell: Cell, session: Session, queue: str) -> AbstractContextManager[ShowNew]:
+    """Within it a card can be made of what is enqueued; it is no more than a no-op elsewhere."""
+    if cell.live is None or not cell.live.is_on:
+        return nullcontext(lambda made: None)
+    return nullcontext(cell.live.hide) if cell.is_quiet else cell.live.enqueueing(session, queue)
 
 
 def _worker() -> Worker:
@@ -224,5 +252,6 @@ def _worker() -> Worker:
     return worker
 
 
-def _counted(number: int, thing: str) -> str:
+def counted(number: int, thing: str) -> str:
+    """`1 task`, `3 tasks`."""
     return f"{number} {thing}{'s' * (number != 1)}"

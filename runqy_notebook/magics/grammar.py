@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from runqy_notebook.magics import commands
+from runqy_notebook.magics.control import control_commands
 from runqy_notebook.magics.hooks import hook_commands
 from runqy_notebook.magics.parser import Command
+from runqy_notebook.magics.stream_command import stream_commands
 from runqy_notebook.magics.values import count, count_or_zero, duration, moment, one_of
 from runqy_notebook.wire.states import State
 
@@ -20,7 +22,9 @@ def all_commands() -> list[Command]:
         *_working(),
         *_looking(),
         *_one_task(),
+        *control_commands(),
         *hook_commands(),
+        *stream_commands(),
     ]
 
 
@@ -130,7 +134,9 @@ def _list(name: str, told: str, state: State | None) -> Command:
 
 def _one_task() -> Iterable[Command]:
     patience = {"type": duration, "metavar": "DURATION"}
-    yield Command(("task",), "the handle of a task", commands.task).argument("id", metavar="ID")
+    yield Command(("task",), "a task's handle, which shows as its card", commands.task).argument(
+        "id", metavar="ID"
+    )
     yield (
         Command(("result",), "wait for a task's result", commands.result)
         .argument("id", metavar="ID")

@@ -11,10 +11,14 @@ from runqy_notebook.errors import UsageError
 from runqy_notebook.magics.commands import Cell
 from runqy_notebook.magics.help import help_asked_for, overview
 from runqy_notebook.magics.parser import Command, find, typed
+from runqy_notebook.ui.live import Live
 
 
-def make(ipython: Any, commands: Sequence[Command]) -> Any:
-    """The magic's function for this shell; its docstring is what `%runqy?` shows."""
+def make(ipython: Any, commands: Sequence[Command], live: Live) -> Any:
+    """The magic's function for this shell; its docstring is what `%runqy?` shows.
+
+    `live` is what shows in the notebook; a semicolon at the end of a line keeps it quiet.
+    """
 
     @no_var_expand  # type: ignore[untyped-decorator]
     @needs_local_scope  # type: ignore[untyped-decorator]
@@ -31,7 +35,8 @@ def make(ipython: Any, commands: Sequence[Command]) -> Any:
             raise UsageError(f"%%runqy {' '.join(command.words)} takes no body: write one %.")
         evaluate = _evaluator(ipython, local_ns)
         arguments = command.parse(words[len(command.words) :], evaluate)
-        return command.act(Cell(evaluate, cell), **arguments)
+        is_quiet = line.rstrip().endswith(";")
+        return command.act(Cell(evaluate, cell, live, is_quiet), **arguments)
 
     runqy.__doc__ = overview(commands)
     return runqy

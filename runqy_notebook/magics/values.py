@@ -72,6 +72,12 @@ def one_of(choices: Sequence[str]) -> Callable[[str], str]:
     return choice
 
 
+def some_of(choices: Sequence[str]) -> Callable[[str], tuple[str, ...]]:
+    """One or more of these words, separated by commas."""
+    one = one_of(choices)
+    return lambda text: tuple(one(word.strip()) for word in text.split(","))
+
+
 def _whole(text: str, least: int) -> int:
     if not (text.isascii() and text.isdecimal()) or len(text) > 9 or int(text) < least:
         raise argparse.ArgumentTypeError(f"{_quoted(text)} is not a whole number from {least}")

@@ -23,6 +23,7 @@ CLAIM_FIELDS = (
     "store",
     "result_ttl",
     "crashes",
+    "losses",
     "deliver",
 )
 """The hash fields that a worker needs, in the order in which the claim script returns them."""
@@ -43,21 +44,30 @@ class Task:
     retry: int = 0
     max_retry: int = 0
     timeout: float | None = None  # seconds, where the producer set one
-    deadline: float | None = None  # unix seconds
+    time_left: float | None = None  # seconds from the claim to its deadline, by the server's clock
     store: bool | None = None  # whether to store the result; None: as the worker likes
     result_ttl: float | None = None  # seconds
-    crashes: int = 0
+    crashes: int = 0  # times that it killed the process it ran in
+    losses: int = 0  # times that it was lost with its worker, nobody knows why
     deliver: str = ""  # URLs and names of destinations, separated by spaces
+
+    @property
+    def is_suspect(self) -> bool:
+        """Whether it may kill the process that runs it."""
+        return self.crashes > 0 or self.losses > 0
 
     @property
     def has_retry_left(self) -> bool:
         return self.retry < self.max_retry
 
 
-def read_task(queue: str, task_id: bytes, token: bytes, values: Sequence[bytes | None]) -> Task:
-    """The task in a claim's row; `values` are its CLAIM_FIELDS."""
-    kind, payload, retry, max_retry, timeout, deadline, store, result_ttl, *more = values
-    crashes, deliver = more
+def read_task(
+    queue: str, task_id: bytes, token: bytes, values: Sequence[bytes | None], now: float
+) -> Task:
+    """The task in a claim's row; `values` are its CLAIM_FIELDS, `now` the server's time."""
+    kind, payload, retry, max_retry, timeout, deadline, store, result_ttl, crashes, *more = values
+    losses, deliver = more
+    ends_at = seconds(deadline)
     return Task(
         id=to_text(task_id),
         queue=queue,
@@ -67,10 +77,11 @@ def read_task(queue: str, task_id: bytes, token: bytes, values: Sequence[bytes |
         retry=count(retry),
         max_retry=count(max_retry),
         timeout=seconds(timeout),
-        deadline=seconds(deadline),
+        time_left=None if ends_at is None else ends_at - now,
         store=None if store is None else store == b"1",
         result_ttl=seconds(result_ttl),
         crashes=count(crashes),
+        losses=count(losses),
         deliver=to_text(deliver or b""),
     )
 

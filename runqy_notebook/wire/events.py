@@ -53,6 +53,7 @@ _STATES: Final[Mapping[Kind, State]] = {
     Kind.RELEASED: State.PENDING,
     Kind.REDELIVERED: State.PENDING,
     Kind.DUE: State.PENDING,
+    Kind.CANCELLING: State.ACTIVE,
 }
 
 

@@ -82,6 +82,13 @@ class Layout:
         return self.ours + "outbox"
 
     @property
+    def leftovers(self) -> tuple[str, str, str]:
+        """What the keys begin with that a task has beside its hash: result, log, and what else is
+        known of the log.
+        """
+        return self.results, self.ours + "log:", self.ours + "said:"
+
+    @property
     def pending_pattern(self) -> str:
         """A SCAN pattern that finds the queues outsiders created."""
         return self.root + "*:pending"

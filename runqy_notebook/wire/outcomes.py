@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 from runqy_notebook.wire.deliveries import Parcel
 from runqy_notebook.wire.documented import Task
+
+CANCELLED: Final = "cancelled"
+"""The error of a task that was archived because somebody cancelled it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,10 @@
 A task that was lost with its worker may be what killed it. Its next attempts run here, one at a
 time: if it kills again, only this child dies, and the kernel with all it holds lives on. Handlers
 travel by cloudpickle, so those defined in cells do too.
+
+The child notes on the guardian's page when it calls the handler, and when that came to its end. So
+when the kernel dies too, its guardian can tell a child that had died of its task from one that
+still ran it, and ends the latter. Without a guardian the child ends by itself soon after.
 """
 
 from __future__ import annotations
@@ -13,19 +17,29 @@ import io
 import os
 import pickle
 import select
+import signal
 import subprocess
 import sys
 import threading
+import time
 from dataclasses import dataclass
 from typing import IO, Any, cast
 
+from runqy_notebook.broker.guardian import APART, CLAIMED
+from runqy_notebook.broker.ledger import Entry
 from runqy_notebook.running import CURRENT, CurrentTask, reporting_task
 from runqy_notebook.tasks import Handler, Loader
 from runqy_notebook.wire.documented import Task
 from runqy_notebook.wire.payload import decode_payload
+from runqy_notebook.worker.leash import Leash
 from runqy_notebook.worker.overheard import Replies, listen
 
 _ONE_AT_A_TIME = threading.Lock()
+_GUARDIANS_TIME = 3
+"""Seconds that a child waits, once its kernel died, for the guardian to look how it fares and to
+end it. It is the number of the signal by which it learns of that, too (SIGQUIT).
+"""
+_LOOK = 0.2  # seconds between looks whether a task that waits for its turn is still wanted
 
 
 class DiedError(Exception):
@@ -35,6 +49,10 @@ class DiedError(Exception):
         self.exit_code = exit_code
         how = f"signal {-exit_code}" if exit_code < 0 else f"exit code {exit_code}"
         super().__init__(f"the process that ran it apart died ({how})")
+
+
+class UnwantedError(Exception):
+    """The task was told to end before there was an answer."""
 
 
 class NotPortableError(Exception):
@@ -56,32 +74,44 @@ class _Errand:
     handler: Handler
     loader: Loader | None
     task: Task
+    mark: tuple[int, int] | None
 
 
-def run_apart(handler: Handler, loader: Loader | None, task: Task, seconds: float) -> object:
+def run_apart(
+    handler: Handler, loader: Loader | None, task: Task, seconds: float, leash: Leash, entry: Entry
+) -> object:
     """The handler's value for this task; the loader runs anew in the child.
 
-    Raises RaisedError, DiedError, NotPortableError, and TimeoutError after `seconds`.
+    Raises RaisedError, DiedError, NotPortableError, TimeoutError after `seconds`, and UnwantedError
+    when the leash is pulled.
     """
     import cloudpickle  # seldom needed, so not loaded with the worker
 
     try:
-        errand = cloudpickle.dumps((sys.path, _Errand(handler, loader, task)))
+        sent = _Errand(handler, loader, task, entry.mark_of_a_child)
+        errand = cloudpickle.dumps((sys.path, sent))
     except Exception as error:
         raise NotPortableError(f"{type(error).__name__}: {error}") from error
-    with _ONE_AT_A_TIME:
-        return _sent(errand, seconds)
+    while not _ONE_AT_A_TIME.acquire(timeout=_LOOK):
+        if leash.is_pulled:
+            raise UnwantedError
+    try:
+        return _sent(errand, seconds, leash, entry)
+    finally:
+        _ONE_AT_A_TIME.release()
 
 
-def _sent(errand: bytes, seconds: float) -> object:
+def _sent(errand: bytes, seconds: float, leash: Leash, entry: Entry) -> object:
     """The child's answer. Its stdin stays open until it ended: the end of it tells the child that
     the kernel died, and that the task is somebody else's.
     """
+    mark = entry.mark_of_a_child
     child = subprocess.Popen(
         [sys.executable, "-m", "runqy_notebook.worker.apart"],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
+        pass_fds=mark[:1] if mark else (),
         start_new_session=True,  # an interrupt of the kernel is not meant for it
         env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
     )
@@ -91,12 +121,15 @@ def _sent(errand: bytes, seconds: float) -> object:
     overdue = threading.Timer(seconds, child.kill)
     overdue.daemon = True
     overdue.start()
+    entry.lent(child.pid)
+    answer: tuple[Any, ...] | None = None
     try:
-        with contextlib.suppress(OSError):  # it died before it had read everything
-            child.stdin.write(errand)
-            child.stdin.flush()
-        answer = _answer(child.stdout)
-        child.wait()
+        with leash.ending(child.kill):
+            with contextlib.suppress(OSError):  # it died before it had read everything
+                child.stdin.write(errand)
+                child.stdin.flush()
+            answer = _answer(child.stdout)
+            child.wait()
     finally:
         in_time = overdue.is_alive()
         overdue.cancel()
@@ -105,7 +138,13 @@ def _sent(errand: bytes, seconds: float) -> object:
         with contextlib.suppress(OSError):
             child.stdin.close()
         child.stdout.close()
+        if answer or leash.is_pulled or not in_time:
+            entry.ended()
+        else:
+            entry.died_apart()
         listening.join()
+    if not answer and leash.is_pulled:
+        raise UnwantedError
     if not answer and not in_time:
         raise TimeoutError
     if not answer:
@@ -151,17 +190,31 @@ def _finished(value: Any) -> object:
 
 
 def _wait_for_the_end() -> None:
-    """Ends this process when its stdin does."""
+    """Ends this process when its stdin did, unless the guardian does before."""
     os.read(0, 1)
+    time.sleep(_GUARDIANS_TIME)
     os._exit(1)
 
 
-def _die_with_the_kernel() -> None:
-    """On Linux also when a handler holds the GIL, so that no thread sees stdin end."""
+def _end_soon_after_the_kernel() -> None:
+    """On Linux also when a handler holds the GIL, so that no thread sees stdin end: the kernel's
+    death sends a signal, whose handler is alarm(2) itself and takes the signal's number for
+    seconds; no Python is needed.
+    """
     if sys.platform == "linux":
         import ctypes
 
-        ctypes.CDLL(None).prctl(1, 9)  # PR_SET_PDEATHSIG, SIGKILL; the forking thread waits for us
+        libc = ctypes.CDLL(None)
+        signal.signal(signal.SIGALRM, signal.SIG_DFL)
+        libc.signal(_GUARDIANS_TIME, ctypes.cast(libc.alarm, ctypes.c_void_p))
+        libc.prctl(1, _GUARDIANS_TIME)  # PR_SET_PDEATHSIG; the thread that forked waits for us
+
+
+def _note(errand: _Errand, state: int) -> None:
+    """Tells the guardian's page how far we are."""
+    if errand.mark is not None:
+        page, place = errand.mark
+        os.pwrite(page, bytes([state]), place)
 
 
 def main() -> None:
@@ -174,7 +227,7 @@ def main() -> None:
     os.dup2(2, 1)  # what the handler prints is no answer
     for stream in (sys.stdout, sys.stderr):
         cast(io.TextIOWrapper, stream).reconfigure(line_buffering=True, errors="backslashreplace")
-    _die_with_the_kernel()
+    _end_soon_after_the_kernel()
     try:
         path, errand = pickle.load(sys.stdin.buffer)  # noqa: S301 - from our own kernel
         if select.select([0], [], [], 0)[0]:
@@ -185,10 +238,12 @@ def main() -> None:
     else:
         sys.path[:] = path
         CURRENT.set(CurrentTask(errand.task, Replies(reply)))
+        _note(errand, APART)
         try:
             answer = ("value", _run(errand))
         except BaseException as error:  # noqa: BLE001 - a handler may raise anything
             answer = ("raised", describe(error), traceback_of(error))
+        _note(errand, CLAIMED)
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(Exception):  # the handler may have closed or replaced it
             stream.flush()

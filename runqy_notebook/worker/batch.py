@@ -76,6 +76,13 @@ class Batch:
             done, self._done = tuple(self._done), []
         return done
 
+    def leave_out(self, task_id: str) -> None:
+        """Gives a task back that has not begun, with the outcomes that are written down next."""
+        with self._lock:
+            left_out = [task for task in self._ahead if task.id == task_id]
+            self._ahead = deque(task for task in self._ahead if task.id != task_id)
+            self._done += map(Released, left_out)
+
     def take_all(self) -> tuple[Outcome, ...]:
         """These, and a release of each task that has not begun: the last one first, so that the
         first is in front of the queue again.

@@ -12,6 +12,7 @@ from runqy_notebook.broker.heartbeat import INTERVAL, Heartbeat
 from runqy_notebook.errors import ConnectionFailedError, one_line
 from runqy_notebook.wire.outcomes import Retried
 from runqy_notebook.worker.keeper import Chore
+from runqy_notebook.worker.leash import Ending
 from runqy_notebook.worker.run import HandlerTimeout
 
 if TYPE_CHECKING:
@@ -36,8 +37,9 @@ class Chores:
         return [
             Chore("watching who starves the process", 0.0, self.watch),
             Chore("ending overdue tasks", 0.25, self.end_overdue),
+            Chore("ending cancelled tasks", 0.25, self.end_cancelled),
             Chore("renewing leases", self._worker.settings.lease / 3, self.renew),
-            Chore("the heartbeat", INTERVAL, self.beat),
+            Chore("the heartbeat", INTERVAL, self.beat, always_writes=True),
             Chore("sweeping", 0.45, self.sweep),  # so that tasks are less than a second late
             Chore("looking after the guardian", 1.0, self.guard),
             Chore("looking for queues", 0.25, self.discover),
@@ -69,8 +71,14 @@ class Chores:
             "cannot be ended and still runs in the background; its result will be dropped."
         )
 
+    def end_cancelled(self, now: float) -> None:
+        """Takes the tasks from cancelled handlers that did not end in time."""
+        if self._worker.cancelling.is_hurried(now):
+            self.renew(now)
+        self._worker.cancelling.end_late(now)
+
     def renew(self, now: float) -> None:
-        """Prolongs the leases of the running tasks."""
+        """Prolongs the leases of the running tasks; ends those that are lost or cancelled."""
         held = self._worker.held()
         self._known_lost &= {running.task.token for _, running in held}
         if not held:
@@ -81,8 +89,11 @@ class Chores:
         self._worker.renewed()
         for (slot, running), answer in zip(held, answers, strict=True):
             token = running.task.token
+            if answer == "CANCELLED":
+                self._worker.cancelling.mark(running)
             if answer == "LOST" and slot.running is running and token not in self._known_lost:
                 self._known_lost.add(token)
+                running.leash.pull(Ending.LOST)
                 self._notice(
                     f"Task {one_line(running.task.id, 80)} is no longer ours: this worker was "
                     "away from Redis for too long, or the task was deleted. What it still "

@@ -22,6 +22,7 @@ class Chore:
     name: str
     interval: float
     act: Callable[[float], None]
+    always_writes: bool = False  # so that its success proves that the server takes writes
     due_at: float = field(default=0.0)
 
 
@@ -61,7 +62,7 @@ class Keeper:
             chore.due_at = now + chore.interval
             try:
                 chore.act(now)
-                self._outage.succeeded(chore.name)
+                self._outage.succeeded(chore.name, has_written=chore.always_writes)
             except ConnectionFailedError as error:
                 self._outage.failed(error, chore.name)
                 self._rests_until = now + REST

@@ -21,7 +21,9 @@ class Outage:
     """Shared by the threads of a worker; whoever meets a failure spares the others the same.
 
     Failures have a *source*, what somebody tried to do. It is over when nothing fails any more, so
-    one command that is refused for ever (by an ACL, say) is told of once.
+    one command that is refused for ever (by an ACL, say) is told of once; and after a refusal
+    (READONLY, say) not before something was written, as much of what a worker asks changes nothing
+    at times and is answered all the while.
     """
 
     def __init__(self, notice: Callable[[str], None]) -> None:
@@ -29,20 +31,22 @@ class Outage:
         self._turn = threading.Condition()
         self._causes: dict[str, str] = {}  # by source
         self._told: set[str] = set()
-        self._began = 0.0
+        self._began: float | None = None  # while it lasts
+        self._needs_proof = False
         self._next_attempt = 0.0
         self._is_closed = False
 
     @property
     def is_on(self) -> bool:
-        return bool(self._causes)
+        return bool(self._causes) or self._needs_proof
 
     def failed(self, error: ConnectionFailedError, source: str = SLOTS) -> None:
         """Notes a failure; each cause is told once."""
         with self._turn:
             now = time.monotonic()
-            if not self._causes:
+            if self._began is None:
                 self._began = now
+            self._needs_proof |= error.is_refusal
             self._causes[source] = error.cause
             is_news = error.cause not in self._told and now - self._began >= _SILENT_FOR
             if is_news:
@@ -50,19 +54,22 @@ class Outage:
         if is_news:
             self._notice(f"{error} The worker keeps trying.")
 
-    def succeeded(self, source: str = SLOTS) -> None:
+    def succeeded(self, source: str = SLOTS, *, has_written: bool = False) -> None:
         """Notes that Redis answered: whoever failed for the same cause is well again, too."""
-        if not self._causes:
+        if not self.is_on:
             return
         with self._turn:
             cause = self._causes.pop(source, None)
             self._causes = {s: other for s, other in self._causes.items() if other != cause}
-            if cause is None or self._causes:
+            self._needs_proof &= not has_written
+            if not self._causes:
+                self._next_attempt = 0.0
+                self._turn.notify_all()
+            if self.is_on or self._began is None:
                 return
             was_told = bool(self._told)
             self._told.clear()
-            self._next_attempt = 0.0
-            self._turn.notify_all()
+            self._began = None
         if was_told:
             self._notice("Redis answers again; the worker goes on.")
 

@@ -5,22 +5,31 @@ from __future__ import annotations
 import asyncio
 import importlib.util
 import inspect
-import time
 import traceback
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from runqy_notebook.broker.ledger import Entry
 from runqy_notebook.errors import HandlerError, PayloadError, did_you_mean, one_line
 from runqy_notebook.settings import Settings
 from runqy_notebook.tasks import Fail, Handler, Registry, Retry
 from runqy_notebook.wire.backoff import retry_delay
 from runqy_notebook.wire.documented import Task
 from runqy_notebook.wire.events import LARGEST_RESULT
-from runqy_notebook.wire.outcomes import Archived, Completed, Crashed, Outcome, Retried
+from runqy_notebook.wire.outcomes import (
+    CANCELLED,
+    Archived,
+    Completed,
+    Crashed,
+    Outcome,
+    Released,
+    Retried,
+)
 from runqy_notebook.wire.payload import decode_payload, encode_small, encode_value
 from runqy_notebook.worker import apart
 from runqy_notebook.worker.contexts import Contexts, SlotLoop
+from runqy_notebook.worker.leash import Ending, Leash
 
 _nesting = importlib.util.find_spec("nest_asyncio")
 _NOT_THE_USERS = (
@@ -38,6 +47,18 @@ _LONGEST_DELAY = 10 * 365 * 86_400.0  # seconds
 
 
 @dataclass(frozen=True, slots=True)
+class Run:
+    """A task on its way through a slot: the slot's event loop, how it is told to end, and the
+    place where it stands for the guardian to see.
+    """
+
+    task: Task
+    loop: SlotLoop
+    leash: Leash
+    entry: Entry
+
+
+@dataclass(frozen=True, slots=True)
 class Runner:
     """Runs handlers. `notice` is told what a person should know and no outcome carries."""
 
@@ -46,14 +67,19 @@ class Runner:
     settings: Settings
     notice: Callable[[str], None]
 
-    def run(self, task: Task, loop: SlotLoop) -> Outcome:
+    def run(self, run: Run) -> Outcome:
         """One task, from handler to outcome; never raises, whatever the handler did."""
+        task = run.task
         try:
-            return self._run(task, loop)
+            outcome = self._run(run)
         except BaseException as error:  # noqa: BLE001 - a handler may raise anything, SystemExit too
-            return self.failed(task, error)
+            outcome = self.failed(task, error)
+        if run.leash.why is None or isinstance(outcome, Completed):
+            return outcome
+        return Released(task) if run.leash.why is Ending.LOST else Archived(task, CANCELLED)
 
-    def _run(self, task: Task, loop: SlotLoop) -> Outcome:
+    def _run(self, run: Run) -> Outcome:
+        task = run.task
         handler = self.registry.handler_for(task.queue, task.type)
         if handler is None:
             raise HandlerError(self._no_handler(task))
@@ -61,17 +87,19 @@ class Runner:
             payload = decode_payload(task.payload, task.id)
         except PayloadError as error:
             return Archived(task, f"the payload is unusable: {one_line(error)}")
-        if task.deadline is not None and time.time() > task.deadline:
+        if task.time_left is not None and task.time_left <= 0:
             return Archived(task, "its deadline had passed before it was started")
-        if task.crashes:
-            return self._run_apart(task, handler)
-        return self.completed(task, handler, self._call(handler, task, payload, loop))
+        if task.is_suspect:
+            return self._run_apart(run, handler)
+        return self.completed(task, handler, self._call(run, handler, payload))
 
-    def _run_apart(self, task: Task, handler: Handler) -> Outcome:
+    def _run_apart(self, run: Run, handler: Handler) -> Outcome:
         """In a process of its own: the task was lost with its worker before, and may be why."""
+        task = run.task
         loader = self.registry.loader_for(task.queue) if handler.takes_context else None
         try:
-            value = apart.run_apart(handler, loader, task, self.timeout(task))
+            seconds = self.timeout(task)
+            value = apart.run_apart(handler, loader, task, seconds, run.leash, run.entry)
         except apart.DiedError as error:
             return Crashed(task, str(error))
         except apart.NotPortableError as error:
@@ -84,14 +112,17 @@ class Runner:
             return self.failed(task, HandlerTimeout(self.timeout(task)))
         return self.completed(task, handler, value)
 
-    def _call(self, handler: Handler, task: Task, payload: object, loop: SlotLoop) -> object:
-        """The handler's value; an async one runs on the slot's loop, within its time limit."""
+    def _call(self, run: Run, handler: Handler, payload: object) -> object:
+        """The handler's value; an async one runs on the slot's loop, within its time limit and
+        until its leash is pulled.
+        """
+        run.entry.calling()
         arguments: tuple[object, ...] = (payload,)
         if handler.takes_context:
-            arguments += (self.contexts.of(self.registry.loader_for(task.queue), loop),)
+            arguments += (self.contexts.of(self.registry.loader_for(run.task.queue), run.loop),)
         value = handler.function(*arguments)
         if inspect.isawaitable(value):
-            ended = loop.run(_within(self.timeout(task), value))
+            ended = run.loop.run(_within(self.timeout(run.task), value, run.leash))
             assert isinstance(ended, _Ended)  # noqa: S101 - for the type checker
             return ended.value_or_raise()
         return value
@@ -169,10 +200,14 @@ class _Ended:
         return self.value
 
 
-async def _within(seconds: float, value: Awaitable[object]) -> _Ended:
-    """How the awaitable ended; after so many seconds it is cancelled and ends in HandlerTimeout."""
+async def _within(seconds: float, value: Awaitable[object], leash: Leash) -> _Ended:
+    """How the awaitable ended; after so many seconds it is cancelled and ends in HandlerTimeout.
+    It is cancelled by its leash, too, and has the rest of its time to clean up.
+    """
     task = asyncio.ensure_future(_ended(value))
-    done, _ = await asyncio.wait({task}, timeout=seconds)
+    loop = asyncio.get_running_loop()
+    with leash.ending(lambda: loop.call_soon_threadsafe(task.cancel)):
+        done, _ = await asyncio.wait({task}, timeout=seconds)
     if done:
         return task.result()
     task.cancel()

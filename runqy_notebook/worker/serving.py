@@ -51,6 +51,10 @@ class Serving:
                 found.add(self.default(name))
         return sorted(found)
 
+    def selects(self, queue: str) -> bool:
+        """Whether the queue is one of those served."""
+        return any(queues.selects(name, queue) for name in self.names)
+
     def default(self, name: str) -> str:
         """Where a task for `name` alone would go."""
         is_parent = queues.parent_of(name) == name or name in self._registry.queues()

@@ -10,7 +10,7 @@ from runqy_notebook.broker.broker import Broker, Exchange, Settled
 from runqy_notebook.errors import ConnectionFailedError, one_line
 from runqy_notebook.events import Events
 from runqy_notebook.wire.events import Event, Kind, of_outcome
-from runqy_notebook.wire.outcomes import Completed, Outcome, Released
+from runqy_notebook.wire.outcomes import CANCELLED, Archived, Completed, Outcome, Released
 from runqy_notebook.wire.states import State
 from runqy_notebook.worker.addressing import Addressing
 from runqy_notebook.worker.outage import Outage
@@ -73,7 +73,7 @@ class Settler:
                     self._tell_unsettled(outcomes)
                     return None
                 continue
-            self._outage.succeeded()
+            self._outage.succeeded(has_written=bool(outcomes or settled.tasks))
             self._report(exchange, outcomes, settled)
             self._tell_started(settled)
             return settled
@@ -108,7 +108,11 @@ class Settler:
                 self._unsound.add(problem.key)
                 self._notice(str(problem))
         for outcome, answer in zip(outcomes, settled.answers, strict=True):
-            if answer == "OK":
+            if answer == "CANCELLED":
+                cancelled = Archived(outcome.task, CANCELLED)
+                self._hand_on(cancelled)
+                self._tell(cancelled, settled.at)
+            elif answer == "OK":
                 self._count(outcome)
                 self._hand_on(outcome)
                 self._tell(outcome, settled.at)

@@ -5,17 +5,19 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Protocol
 
 from runqy_notebook.broker.broker import Settled
 from runqy_notebook.broker.ledger import Entry
+from runqy_notebook.running import CancelledTaskError
 from runqy_notebook.wire.documented import Task
-from runqy_notebook.wire.outcomes import Outcome, Released
+from runqy_notebook.wire.outcomes import Crashed, Outcome, Released
 from runqy_notebook.worker.batch import WINDOW, Batch, Pace
 from runqy_notebook.worker.contexts import SlotLoop
 from runqy_notebook.worker.handling import Handling
-from runqy_notebook.worker.run import Runner
+from runqy_notebook.worker.leash import Leash
+from runqy_notebook.worker.run import Run, Runner
 from runqy_notebook.worker.starving import cpu_clock
 
 _AFTER_A_FAULT = 1.0  # seconds that a slot rests after a fault of ours
@@ -33,6 +35,7 @@ class Work(Protocol):
         self, slot: Slot, outcomes: tuple[Outcome, ...], queues: tuple[str, ...], want: int
     ) -> Settled | None: ...
     def acknowledge(self, slot: Slot, outcomes: tuple[Outcome, ...]) -> None: ...
+    def set_aside(self, task: Task) -> bool: ...
     def wait_for_work(self, slot: Slot, queues: Sequence[str]) -> None: ...
     def slot_ended(self, slot: Slot) -> None: ...
     def fault(self, error: BaseException) -> None: ...
@@ -45,17 +48,18 @@ class Running:
     task: Task
     since: float
     ends: float
-    cancel: threading.Event = field(default_factory=threading.Event)  # set: it is to end itself
+    leash: Leash
 
 
 class Slot:
     """Runs tasks until told to leave.
 
     *Leaving* it ends after its present task; *abandoned* it is given up at once: its thread cannot
-    be ended, so what its handler still returns is thrown away.
+    be ended, so what its handler still returns is thrown away. One with an `errand` runs that task
+    only: a task that runs apart, and waits for its turn there, costs no other its slot.
     """
 
-    def __init__(self, number: int, work: Work) -> None:
+    def __init__(self, number: int, work: Work, errand: Task | None = None) -> None:
         self.number = number
         self.running: Running | None = None
         self.is_abandoned = False
@@ -65,8 +69,12 @@ class Slot:
         self.entry = work.entry(number)
         self.batch = Batch()
         self._pace = Pace()
+        self.is_aside = errand is not None
         self._leaving = threading.Event()
         self._work = work
+        self._errand = self._take(errand) if errand else None
+        if errand:
+            self.leave()
         self._thread = threading.Thread(target=self._live, name=f"runqy-slot-{number}", daemon=True)
 
     @property
@@ -95,6 +103,8 @@ class Slot:
     def _live(self) -> None:
         outcomes: tuple[Outcome, ...] = ()
         self.cpu_clock = cpu_clock()
+        if self._errand:
+            outcomes = (self._run(self._errand),)
         while not self.is_abandoned and (outcomes or not self.is_leaving):
             try:
                 outcomes = self._step(outcomes)
@@ -117,12 +127,12 @@ class Slot:
             self._work.wait_for_work(self, queues)
             return ()
         settled = self._work.settle(self, outcomes, queues, want=self._pace.size if queues else 0)
-        if not settled or not settled.tasks:
-            self.entry.free()
         if settled is None:  # the worker has given up
+            self.entry.free()
             return ()
         if settled.tasks:
-            return self._run_all(settled.tasks)
+            return self._run_all([task for task in settled.tasks if not self._is_set_aside(task)])
+        self.entry.free()
         if not self.is_leaving:
             self._work.wait_for_work(self, queues)
         return ()
@@ -132,30 +142,47 @@ class Slot:
         self.batch.load(tasks)
         began = acknowledged = time.monotonic()
         while not self.is_abandoned and (task := self.batch.next()) is not None:
-            self.batch.add(self._run(task))
+            outcome = self._outcome(task)
+            self.batch.add(outcome)
             now = time.monotonic()
-            if now - acknowledged >= WINDOW and self.batch.has_ahead:
+            is_urgent = now - acknowledged >= WINDOW or isinstance(outcome, Crashed)
+            if is_urgent and self.batch.has_ahead:
                 self._work.acknowledge(self, self.batch.take_done())
                 acknowledged = time.monotonic()
+        if not tasks:
+            self.entry.free()
         self._pace.ran(len(tasks), time.monotonic() - began)
         return self.batch.take_done()
 
-    def _run(self, task: Task) -> Outcome:
+    def _is_set_aside(self, task: Task) -> bool:
+        return task.is_suspect and not self.is_leaving and self._work.set_aside(task)
+
+    def _outcome(self, task: Task) -> Outcome:
         if self.is_leaving:  # claimed at the last moment
             return Released(task)
+        return self._run(self._take(task))
+
+    def _take(self, task: Task) -> Running:
         now = time.monotonic()
-        # A task that was lost before waits for its turn to run apart, where its time is kept.
-        limit = float("inf") if task.crashes else self._work.runner.timeout(task)
-        running = self.running = Running(task, now, now + limit)
+        # A suspect waits for its turn to run apart, where its time is kept.
+        limit = float("inf") if task.is_suspect else self._work.runner.timeout(task)
+        self.running = Running(task, now, now + limit, Leash())
+        self.entry.claimed(task, self.running.ends)
+        return self.running
+
+    def _run(self, running: Running) -> Outcome:
+        run = Run(running.task, self.loop, running.leash, self.entry)
 
         def is_cancelled() -> bool:
-            return running.cancel.is_set() or self.is_abandoned or self.is_leaving
+            return running.leash.is_pulled or self.is_abandoned or self.is_leaving
 
-        # A task that was lost before runs in a process of its own: it cannot kill this one.
-        self.entry.started(task, self.running.ends, may_kill=not task.crashes)
         try:
-            with self._work.handling.of(task, is_cancelled):
-                return self._work.runner.run(task, self.loop)
+            with self._work.handling.of(running.task, is_cancelled):
+                outcome = self._work.runner.run(run)
         finally:
-            self.entry.ended()
             self.running = None
+        if self.is_leaving and isinstance(getattr(outcome, "cause", None), CancelledTaskError):
+            outcome = Released(running.task)  # it was told that we stop, and made room
+        if not isinstance(outcome, Crashed):  # of that the record tells until Redis does
+            self.entry.ended()
+        return outcome

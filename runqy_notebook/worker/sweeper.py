@@ -26,7 +26,7 @@ class Sweeper:
         """Sweeps this queue too, from now on; the first one starts the thread."""
         self._queues.add(queue)
         if self._keeper is None:
-            chore = Chore("sweeping for scheduled tasks", INTERVAL, self._sweep)
+            chore = Chore("sweeping for scheduled tasks", INTERVAL, self._sweep, always_writes=True)
             self._keeper = Keeper([chore], Outage(self._notice), self._fault)
             self._keeper.start()
 

@@ -20,16 +20,19 @@ from runqy_notebook.errors import ConnectionFailedError, LoadError
 from runqy_notebook.events import Events
 from runqy_notebook.settings import Settings
 from runqy_notebook.tasks import REGISTRY, Registry
+from runqy_notebook.wire.documented import Task
 from runqy_notebook.wire.outcomes import Outcome, Released
 from runqy_notebook.worker.addressing import Addressing
 from runqy_notebook.worker.batch import Relief
+from runqy_notebook.worker.cancelling import Cancelling
 from runqy_notebook.worker.capture import CAPTURE
 from runqy_notebook.worker.chores import Chores
 from runqy_notebook.worker.contexts import Contexts
 from runqy_notebook.worker.handling import Handling
 from runqy_notebook.worker.idle import Idle
 from runqy_notebook.worker.keeper import Keeper
-from runqy_notebook.worker.loading import Loading
+from runqy_notebook.worker.leash import Ending
+from runqy_notebook.worker.loading import LoadFailure, Loading
 from runqy_notebook.worker.outage import Outage
 from runqy_notebook.worker.report import Status as Status
 from runqy_notebook.worker.report import Stopped as Stopped
@@ -42,6 +45,9 @@ from runqy_notebook.worker.starving import Starvation
 
 MOST_ABANDONED = 20
 """Handlers that never return and are made up for by fresh slots; further ones cost a slot each."""
+
+MOST_ASIDE = 20
+"""Tasks that run apart, or wait for it, beside the slots; further ones occupy a slot each."""
 
 _FAREWELL = 1.0  # seconds that a stop waits for Redis beyond the time given to running tasks
 
@@ -101,6 +107,7 @@ class Worker:
         )
         waiter = Waiter(self._broker.client, broker.where, broker.layout)
         self._idle = Idle(waiter, self.serving, self._outage)
+        self.cancelling = Cancelling(self, self.notice)
         self._chores = Chores(self, self._broker, self.notice)
         self._keeper = Keeper(self._chores.all(), self._outage, self.fault)
         self._relief = Relief(self._live_slots, self._write_down, self.fault)
@@ -231,6 +238,11 @@ class Worker:
             running={running.task.id: now - running.since for _, running in self.held()},
         )
 
+    @property
+    def load_failures(self) -> list[LoadFailure]:
+        """The @load functions that raised and were not defined again since."""
+        return list(self._loading.failures.values())
+
     def notice(self, text: str) -> None:
         """Tells the person who looks after this worker something."""
         self.notices.append(text)
@@ -281,6 +293,16 @@ class Worker:
         """Writes down what is done of a slot's batch, while it goes on with the rest."""
         self._write_down(f"{slot.number}-part", outcomes)
 
+    def set_aside(self, task: Task) -> bool:
+        """Has a thread of its own run this task, which runs apart and may have to wait for that;
+        whether it has one.
+        """
+        with self._lock:
+            if self._is_stopping or sum(slot.is_aside for slot in self._slots) >= MOST_ASIDE:
+                return False
+            self._start(Slot(next(self._slot_numbers), self, errand=task))
+        return True
+
     def wait_for_work(self, slot: Slot, queues: Sequence[str]) -> None:
         """Waits a while for something to claim."""
         self._idle.wait(slot, queues)
@@ -322,6 +344,8 @@ class Worker:
         """Gives a slot up whose handler does not return; a fresh one takes its place."""
         slot.is_abandoned = True
         slot.entry.give_back()
+        if running := slot.running:
+            running.leash.pull(Ending.LOST)
         with self._lock:
             self._drop(slot)
             self._zombies = [z for z in self._zombies if not z.ended.is_set()] + [slot]
@@ -349,9 +373,11 @@ class Worker:
         with self._lock:
             if self._is_stopping:
                 return
-            slot = Slot(next(self._slot_numbers), self)
-            self._slots.append(slot)
-            slot.start()
+            self._start(Slot(next(self._slot_numbers), self))
+
+    def _start(self, slot: Slot) -> None:
+        self._slots.append(slot)
+        slot.start()
 
     def _drop(self, slot: Slot) -> None:
         if slot in self._slots:
@@ -378,6 +404,7 @@ class Worker:
                 except ConnectionFailedError as error:
                     is_away = True
                     self.notice(f"{error} What was running is redelivered when its lease ends.")
+            running.leash.pull(Ending.LOST)
             if answer == "OK":
                 released.append(running.task.id)
         return released, is_away

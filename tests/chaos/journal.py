@@ -1,14 +1,18 @@
 """What really happened: a log beside the queue, which no fault of the queue can touch.
 
 Handlers append a line when they start and when they end, before the queue is told. One small
-O_APPEND write a line: lines of several processes never mix, and `kill -9` leaves whole lines.
+O_APPEND write a line: lines of several processes never mix, and `kill -9` leaves whole lines. It
+keeps the GIL, so that no neighbour in the process can kill it between a handler's first
+instruction and its line.
 """
 
 from __future__ import annotations
 
+import ctypes
 import os
 import time
 from collections import Counter
+from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -28,11 +32,16 @@ class Event(NamedTuple):
 def note(what: str, task_id: str, *, later: float = 0.0) -> None:
     """Writes an event of this process down: what is so now, or in so many seconds."""
     line = f"{what} {task_id} {os.getpid()} {time.monotonic() + later:.6f}\n"
-    log = os.open(os.environ[VARIABLE], os.O_WRONLY | os.O_APPEND | os.O_CREAT)
-    try:
-        os.write(log, line.encode())
-    finally:
-        os.close(log)
+    written = _KEEPING_THE_GIL.write(_log(os.environ[VARIABLE]), line.encode(), len(line))
+    assert written == len(line)
+
+
+_KEEPING_THE_GIL = ctypes.PyDLL(None)
+
+
+@cache
+def _log(path: str) -> int:
+    return os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
 
 
 def is_first_time(task_id: str) -> bool:

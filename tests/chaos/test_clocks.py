@@ -9,9 +9,15 @@ import time
 from collections.abc import Callable
 from random import Random
 
+import pytest
+import redis as redis_py
+
+from runqy_notebook.wire.layout import DOCUMENTED
+from runqy_notebook.wire.states import State
 from tests.chaos import clock
 from tests.chaos.fleet import ROOT, Fleet
-from tests.chaos.harness import crashes, enqueue, left_over, lost, wait_for_ends
+from tests.chaos.handlers import QUEUE
+from tests.chaos.harness import KEYS, crashes, enqueue, left_over, lost, wait_for_ends
 from tests.chaos.journal import VARIABLE, Journal
 from tests.chaos.producer import SEED as PRODUCER_SEED
 from tests.chaos.report import Row, percentile
@@ -97,6 +103,43 @@ def test_wrong_clocks_of_clients_change_nothing(
             },
         )
     )
+
+
+@pytest.mark.parametrize("hours", [HOUR, -HOUR], ids=["ahead", "behind"])
+def test_a_deadline_is_judged_by_the_servers_clock(
+    hours: int, server: Server, fleet: Fleet, judge: Callable[..., None]
+) -> None:
+    now = server.client.time()[0]
+    for number in range(20):
+        push(server.client, f"open-{number}", now + 60)
+        push(server.client, f"over-{number}", now - 60)
+
+    fleet.start(server.url, env=clock.skewed(hours), concurrency=4, lease=3.0)
+    archived = KEYS.of(State.ARCHIVED)
+    wait_until(lambda: server.client.zcard(archived) >= 20, "not all are archived")
+    left = left_over(server.client)
+
+    ran = fleet.journal.times("end")
+    judge(
+        Row(
+            f"deadlines, clock {'ahead' if hours > 0 else 'behind'}",
+            f"20 tasks within their deadline and 20 past it, by a worker whose clock is "
+            f"{abs(hours) // HOUR} h {'ahead' if hours > 0 else 'behind'} ({clock.METHOD})",
+            {
+                "wrongly archived": 20 - sum(task_id.startswith("open") for task_id in ran),
+                "wrongly run": sum(task_id.startswith("over") for task_id in ran),
+                "left over": left,
+            },
+            {"wrongly archived": 0, "wrongly run": 0, "left over": 0},
+        )
+    )
+
+
+def push(client: redis_py.Redis, task_id: str, deadline: int) -> None:
+    """What a foreign producer does that sets a deadline."""
+    fields = {"payload": '{"act": "nap"}', "queue": QUEUE, "deadline": str(deadline)}
+    client.hset(DOCUMENTED.task(task_id), mapping=fields)
+    client.lpush(KEYS.pending, task_id)
 
 
 def produce(url: str, journal: Journal, hours: int) -> None:

@@ -1,54 +1,43 @@
-"""A worker leaves nothing behind in its process, however often it comes and goes."""
+"""Worker and extension leave nothing behind in their process, however often they come and go."""
 
 from __future__ import annotations
 
-import gc
-import os
-import threading
+import json
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import NamedTuple
 
 import pytest
 
 from runqy_notebook import task
 from runqy_notebook.session import Session
-from tests.chaos.fleet import Fleet, children
+from tests.chaos.fleet import Fleet
 from tests.chaos.handlers import QUEUE, act
+from tests.chaos.holdings import Holdings, holdings
 from tests.chaos.journal import VARIABLE
 from tests.chaos.report import Row
 from tests.chaos.scale import size
 from tests.chaos.servers import Server
+from tests.notebook.kernels import Kernel, running_kernel
 from tests.waiting import wait_until
 
 CYCLES = size(short=20, full=50)
 
+KERNEL_CYCLE = """
+from runqy_notebook import task
+from tests.chaos.holdings import holdings
 
-class Holdings(NamedTuple):
-    """What a process has open."""
+@task(queue="cycle")
+def handle(payload):
+    return "fine"
 
-    threads: int
-    descriptors: int
-    sockets: int
-    children: int
-
-
-def holdings() -> Holdings:
-    """What this process has open now."""
-    gc.collect()
-    open_ones = []
-    for entry in Path("/proc/self/fd").iterdir():
-        try:
-            open_ones.append(os.readlink(entry))
-        except OSError:  # the descriptor of this very look
-            continue
-    return Holdings(
-        threading.active_count(),
-        len(open_ones),
-        sum(one.startswith("socket:") for one in open_ones),
-        len(children(os.getpid())),
-    )
+def cycle():
+    get_ipython().run_line_magic("load_ext", "runqy_notebook")
+    get_ipython().run_line_magic("runqy", "worker start cycle")
+    handle = get_ipython().run_line_magic("runqy", "enqueue cycle {}")
+    assert handle.result(timeout=10) == "fine"
+    get_ipython().run_line_magic("unload_ext", "runqy_notebook")
+"""
 
 
 def test_a_worker_that_comes_and_goes_leaves_nothing_in_the_process(
@@ -70,15 +59,38 @@ def test_a_worker_that_comes_and_goes_leaves_nothing_in_the_process(
             wait_until(lambda: holdings() == before, "", 3)
         after = holdings()
 
+    given = f"a worker started and stopped {CYCLES} times in one process, a task each"
+    judge(row("comings and goings", given, before, after))
+
+
+def test_an_extension_that_is_loaded_and_unloaded_leaves_nothing_in_the_kernel(
+    server: Server, tmp_path: Path, judge: Callable[..., None]
+) -> None:
+    with running_kernel(tmp_path, RUNQY_REDIS_URL=server.url) as kernel:
+        kernel.run(KERNEL_CYCLE)
+        for _ in range(3):  # what is imported, or opened once for good
+            kernel.run("cycle()")
+        before = held_by(kernel)
+
+        for _ in range(CYCLES):
+            kernel.run("cycle()")
+        with suppress(AssertionError):  # the figures say it
+            wait_until(lambda: held_by(kernel) == before, "", 3)
+        after = held_by(kernel)
+
+    given = f"extension loaded and unloaded, worker started and stopped in it {CYCLES} times"
+    judge(row("extension loaded and unloaded", given, before, after))
+
+
+def row(name: str, given: str, before: Holdings, after: Holdings) -> Row:
+    """The row of what there is more than before."""
     more = {name: after[i] - before[i] for i, name in enumerate(Holdings._fields)}
-    judge(
-        Row(
-            "comings and goings",
-            f"a worker started and stopped {CYCLES} times in one process, a task each",
-            more,
-            dict.fromkeys(more, 0),
-        )
-    )
+    return Row(name, given, more, dict.fromkeys(more, 0))
+
+
+def held_by(kernel: Kernel) -> Holdings:
+    """What the kernel's process has open."""
+    return Holdings(*json.loads(kernel.run("print(list(holdings()))").stdout))
 
 
 def cycle(session: Session) -> None:

@@ -110,7 +110,7 @@ def test_a_refusing_server_is_asked_seldom_and_served_again_at_once(
             },
             {
                 "attempts a second": 5,
-                "notices": 3,  # a line for each new cause, not for each try
+                "notices": 1,
                 "lines beyond notices": 0,
                 "resumed after s": 2,
                 "lost": 0,

@@ -64,8 +64,10 @@ class Ran:
 
     @property
     def value(self) -> str:
-        """The one thing shown, as text."""
-        (bundle,) = self.shown
+        """The cell's value as text; where it is a card, what that says."""
+        results = [m["content"]["data"] for m in self.messages if m["msg_type"] == "execute_result"]
+        shown = results or [bundle for bundle in self.shown if "text/html" in bundle]
+        (bundle,) = shown
         return bundle["text/plain"]
 
     @property
@@ -129,6 +131,22 @@ class Kernel:
             assert not _is_idle(message, message_id), f"the cell ended and said {printed!r}"
             if message["msg_type"] == "stream":
                 printed += message["content"]["text"]
+
+    def wait_for_display(self, text: str) -> None:
+        """Returns once something is displayed that says this."""
+        while True:
+            message = self._next_said()
+            if message["msg_type"] == "display_data" and text in str(message["content"]["data"]):
+                return
+
+    def wait_for_update(self, display_id: str, text: str) -> None:
+        """Returns once what is displayed under this id says this, whatever cell it is told in."""
+        while True:
+            message = self._next_said()
+            content = message["content"]
+            is_it = content.get("transient", {}).get("display_id") == display_id
+            if is_it and text in content["data"].get("text/plain", ""):
+                return
 
     def complete(self, code: str) -> list[str]:
         """What Tab offers at the end of `code`: whole lines, with the offer put in."""

@@ -25,7 +25,7 @@ def offered(kernel: Kernel, code: str) -> list[str]:
 @pytest.mark.parametrize(
     ("typed", "words"),
     [
-        ("p", ["pending"]),
+        ("pen", ["pending"]),
         ("wor", ["worker", "workers"]),
         ("worker st", ["start", "stop", "status"]),
         ("help wai", ["wait"]),

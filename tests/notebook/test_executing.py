@@ -59,7 +59,8 @@ def test_a_notebook_with_its_worker_keeps_every_output_in_its_cell(
     )
 
     assert loaded == [{"output_type": "stream", "name": "stdout", "text": f"{url}\n"}]
-    assert defined == enqueued == []
+    assert defined == []
+    assert "200 tasks in squares_default" in enqueued[0]["data"]["text/plain"]
     assert "Worker serves squares" in started[0]["text"]
     assert summed[0]["data"]["text/plain"] == f"(200, {sum(n * n for n in range(200))})"
     assert finished[0]["data"]["text/plain"] == "200"

@@ -32,20 +32,23 @@ def working(kernel: Kernel) -> Kernel:
     return kernel
 
 
-def test_a_handle_shows_once_and_its_assignment_shows_nothing(working: Kernel) -> None:
-    assigned = working.run("t = %runqy enqueue q {'n': 1}")
+def test_a_handle_shows_as_its_card_and_what_enqueues_quietly_shows_nothing(
+    working: Kernel,
+) -> None:
+    assigned = working.run("t = %runqy enqueue q {'n': 1};")
     working.run("t.wait(10);")
 
     shown = working.run("t")
 
     assert assigned.outputs == []
-    assert shown.outputs == ["execute_result"]
-    assert "completed -> {'got': 1}" in shown.value
+    assert shown.outputs == ["display_data", "display_data"]
+    assert shown.value.endswith('{"got": 1}')
+    assert "completed -> {'got': 1}" in working.run("print(t)").stdout
 
 
-def test_an_enqueue_that_is_not_assigned_shows_its_handle_once(working: Kernel) -> None:
-    assert working.run("%runqy enqueue q {'n': 1}").outputs == ["execute_result"]
-    assert working.run("%runqy enqueue q [{'n': 1}, {'n': 2}]").value.startswith("<2 tasks in q")
+def test_an_enqueue_that_is_not_assigned_shows_its_card_once(working: Kernel) -> None:
+    assert working.run("%runqy enqueue q {'n': 1}").outputs.count("display_data") == 2
+    assert working.run("%runqy enqueue q [{'n': 1}, {'n': 2}]").value.startswith("2 tasks in q")
 
 
 @pytest.mark.parametrize("cell", ["await t", "t.result(timeout=10)", "%runqy result {t.id}"])
@@ -66,7 +69,7 @@ def test_a_task_finished_long_ago_is_waited_for_by_id(working: Kernel) -> None:
 
     shown = working.run("%runqy wait n0 n1 n2 --timeout 10")
 
-    assert shown.value == "<3 tasks in q_default: 3 completed>"
+    assert shown.value.startswith("3 tasks in q_default: 3 completed")
     assert "completed" in working.run("%runqy task n1").value
 
 

@@ -863,7 +863,7 @@ def test_a_paused_queue_with_tasks_is_told(redis: redis_py.Redis, doctor: Doctor
     found = only(problems(doctor), Kind.PAUSED)
 
     assert "2 unfinished tasks" in found.what
-    assert found.remedy == f"redis-cli DEL {BASE}paused"
+    assert found.remedy == f"%runqy resume {QUEUE}"
 
 
 @pytest.mark.parametrize("name", ["scheduled", "retry"])

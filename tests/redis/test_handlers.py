@@ -11,7 +11,9 @@ from typing import Any
 import pytest
 import redis as redis_py
 
+from runqy_notebook.running import current_task
 from runqy_notebook.tasks import Fail, Retry
+from runqy_notebook.worker.worker import Worker
 from tests.broking import BASE, SETS, field, places, push
 from tests.waiting import wait_until
 from tests.working import Log, add, registry_of, told, working
@@ -254,6 +256,124 @@ def test_an_async_handler_that_clings_to_life_ends_no_other(
         wait_until(lambda: worker.status.completed == 1, "the other did not run")
 
     assert log.entries[:3] == ["clings", "no", "other"]
+
+
+@pytest.mark.parametrize("flag", [{"cancel": "1"}, {"claim": "another's"}])
+def test_an_async_handler_that_is_cancelled_or_lost_is_ended_and_may_clean_up(
+    redis: redis_py.Redis, url: str, flag: dict[str, str]
+) -> None:
+    log = Log()
+
+    async def handler(payload: dict[str, Any]) -> None:
+        log.note(payload)
+        if payload["task_id"] == "next":
+            return
+        try:
+            await asyncio.sleep(20)
+        finally:
+            await asyncio.sleep(0.3)
+            log.add("cleaned up")
+
+    with working(url, registry_of(handler), lease=1.5) as worker:
+        push(redis, "slow")
+        wait_until(lambda: log.entries, "it was not started")
+        redis.hset("asynq:t:slow", mapping=flag)
+        push(redis, "next")
+        wait_until(lambda: len(log) == 3, "it goes on")
+        assert worker.status.abandoned == 0
+        assert told(worker, "was given to another worker") == []
+
+    assert log.entries == ["slow", "cleaned up", "next"]
+    if "cancel" in flag:
+        assert places(redis, "slow") == ["archived"]
+        assert field(redis, "slow", "error_msg") == b"cancelled"
+    else:
+        assert field(redis, "slow", "claim") == b"another's"
+
+
+def test_a_cancelled_task_is_cancelled_although_its_async_handler_returned(
+    redis: redis_py.Redis, url: str
+) -> None:
+    log = Log()
+
+    async def handler(payload: dict[str, Any]) -> None:
+        log.note(payload)
+        try:
+            await asyncio.sleep(20)
+        except asyncio.CancelledError:
+            log.add("done all the same")
+
+    with working(url, registry_of(handler), lease=1.5) as worker:
+        push(redis, "a")
+        wait_until(lambda: log.entries, "it was not started")
+        redis.hset("asynq:t:a", "cancel", "1")
+        wait_until(lambda: places(redis, "a") == ["archived"], "it was not cancelled")
+
+    assert log.entries == ["a", "done all the same"]
+    assert worker.status.completed == 0
+    assert field(redis, "a", "error_msg") == b"cancelled"
+
+
+def test_a_plain_handler_that_is_cancelled_runs_to_its_end_and_is_not_retried(
+    redis: redis_py.Redis, url: str
+) -> None:
+    log = Log()
+    go_on = threading.Event()
+
+    def handler(payload: dict[str, Any]) -> None:
+        log.note(payload)
+        go_on.wait(20)
+        if payload["task_id"] == "fails":
+            raise ValueError("broken")
+
+    with working(url, registry_of(handler), lease=1.5, concurrency=2) as worker:
+        for task_id in ("fails", "ends"):
+            push(redis, task_id)
+        wait_until(lambda: len(log) == 2, "they were not started")
+        for task_id in ("fails", "ends"):
+            redis.hset(f"asynq:t:{task_id}", "cancel", "1")
+        wait_until(lambda: _are_told(worker), "they were not told")
+        go_on.set()
+        wait_until(lambda: not worker.status.running, "they do not end")
+
+    for task_id in ("fails", "ends"):
+        assert field(redis, task_id, "error_msg") == b"cancelled"
+        assert places(redis, task_id) == ["archived"]
+
+
+@pytest.mark.parametrize("how", ["cancelled", "lost", "stopped"])
+def test_a_plain_handler_that_heeds_what_it_is_told_ends_without_a_failed_attempt(
+    redis: redis_py.Redis, url: str, how: str
+) -> None:
+    log = Log()
+
+    def handler(payload: dict[str, Any]) -> None:
+        log.note(payload)
+        while True:
+            current_task().check()
+            threading.Event().wait(0.02)
+
+    with working(url, registry_of(handler), lease=1.5, shutdown_timeout=5.0) as worker:
+        push(redis, "a")
+        wait_until(lambda: log.entries, "it was not started")
+        if how == "stopped":
+            worker.stop()
+        else:
+            flag = {"cancel": "1"} if how == "cancelled" else {"claim": "another's"}
+            redis.hset("asynq:t:a", mapping=flag)
+        wait_until(lambda: not worker.status.running, "it goes on")
+
+    assert field(redis, "a", "retry") == b"0"
+    if how == "stopped":
+        assert places(redis, "a") == ["pending"]
+    if how == "cancelled":
+        assert places(redis, "a") == ["archived"]
+        assert field(redis, "a", "error_msg") == b"cancelled"
+
+
+def _are_told(worker: Worker) -> bool:
+    held = worker.held()
+    return len(held) == 2 and all(running.leash.is_pulled for _, running in held)
 
 
 def test_hanging_handlers_are_made_up_for_only_so_often(

@@ -224,7 +224,7 @@ def test_at_most_a_hundred_ids_are_looked_at_in_one_call(
 def test_a_task_pushed_again_leaves_the_other_sets_whatever_its_state_says(
     redis: redis_py.Redis, broker: Broker, state: str, listed: str
 ) -> None:
-    push(redis, "a", state=state, crashes="2", starts="7", error_msg="old")
+    push(redis, "a", state=state, crashes="2", starts="7", cancel="1", error_msg="old")
     redis.expire("asynq:t:a", 100)
     redis.zadd(BASE + listed, {"a": 4e9})
     redis.set("asynq:result:a", '"stale"')
@@ -238,6 +238,7 @@ def test_a_task_pushed_again_leaves_the_other_sets_whatever_its_state_says(
     assert task.crashes == (0 if was_finished else 2)
     assert field(redis, "a", "starts") == (b"1" if was_finished else b"8")
     assert field(redis, "a", "error_msg") == (None if was_finished else b"old")
+    assert field(redis, "a", "cancel") is None
 
 
 @pytest.mark.parametrize("name", ["pending", "active", "lease", "retry", "completed"])

@@ -12,10 +12,13 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
 
+from runqy_notebook.broker.control import Control
+from runqy_notebook.broker.inspect import Inspector
 from runqy_notebook.errors import TaskConflictError
 from runqy_notebook.wire.documented import Task
 from runqy_notebook.wire.layout import to_text
 from runqy_notebook.wire.outcomes import Outcome
+from runqy_notebook.wire.states import State
 from tests.broking import (
     archived,
     broker_of,
@@ -51,6 +54,9 @@ class Tasks(RuleBasedStateMachine):
         super().__init__()
         self.server.flushall()
         self.broker = broker_of(self.server, completed_cap=3, archived_cap=3)
+        self.control = Control(self.broker, Inspector(self.server))
+        self.controlled_twice: set[str] = set()  # pushed twice, and one of them cancelled or so
+        self.cancelling: set[bytes] = set()  # tokens of held tasks that were told to end
         self.held: list[Task] = []
         self.lost: list[Task] = []
         self.last_claim: Any = None
@@ -106,7 +112,7 @@ class Tasks(RuleBasedStateMachine):
         answer = self.broker.settle(asked, lease=1000.0)
         if replay:
             assert self.broker.settle(asked, lease=1000.0, again=True) == answer
-        assert answer.answers == ["OK"]
+        assert answer.answers == [self.expected_of(task)]
         self.held += answer.tasks
         self.lost.append(task)
 
@@ -118,7 +124,8 @@ class Tasks(RuleBasedStateMachine):
 
     @rule()
     def renew(self) -> None:
-        assert set(self.broker.renew(self.held, lease=1000.0)) <= {"HELD"}
+        words = ["CANCELLED" if t.token in self.cancelling else "HELD" for t in self.held]
+        assert self.broker.renew(self.held, lease=1000.0) == words
         assert "HELD" not in self.broker.renew(self.lost, lease=1000.0)
 
     @rule(pick=picks)
@@ -140,7 +147,7 @@ class Tasks(RuleBasedStateMachine):
         task = self.held[pick % len(self.held)]
         self.server.zadd(f"asynq:{task.queue}:lease", {raw(task.id): 1.0}, xx=True)
         sweep(self.broker, *QUEUES)
-        assert self.broker.renew([task], lease=1000.0) == ["HELD"]
+        assert self.broker.renew([task], lease=1000.0) in (["HELD"], ["CANCELLED"])
         sweep(self.broker, *QUEUES)
 
     @rule()
@@ -151,6 +158,45 @@ class Tasks(RuleBasedStateMachine):
                     self.server.zadd(f"asynq:{queue}:{name}", {member: 1.0})
         let_waiting_be_due(self.server)
         sweep(self.broker, *QUEUES)
+
+    # --- what people do
+
+    @rule(task_id=ids)
+    def cancel(self, task_id: str) -> None:
+        self.controlled_twice |= {task_id} & self.pushed_twice
+        (answer,) = self.control.cancel([task_id])
+        if answer.word == "CANCELLING":
+            (task,) = (task for task in self.held if task.id == task_id)
+            self.cancelling.add(task.token)
+        elif answer.word == "CANCELLED" and task_id not in self.pushed_twice:
+            assert self.places(task_id) == ["archived"]
+        else:
+            assert answer.word in ("CANCELLED", "FINISHED", "GONE", "NOWHERE")
+
+    @rule(task_id=ids)
+    def run_now(self, task_id: str) -> None:
+        self.controlled_twice |= {task_id} & self.pushed_twice
+        answer = self.control.run_now(task_id)
+        if answer.word in ("NEXT", "AGAIN"):
+            front = self.server.lindex(f"asynq:{answer.queue}:pending", -1)
+            assert front == raw(task_id)
+            self.seen.add(task_id)
+        else:
+            assert answer.word in ("RUNNING", "WAITING", "GONE", "NOWHERE")
+
+    @rule(task_id=ids)
+    def delete(self, task_id: str) -> None:
+        (answer,) = self.control.delete([task_id])
+        assert answer.word in ("DELETED", "RUNNING", "GONE")
+        if answer.word == "DELETED" and task_id not in self.pushed_twice:
+            assert self.places(task_id) == []
+
+    @rule(queue=queues, state=st.sampled_from(["pending", *SETS]))
+    def purge(self, queue: str, state: str) -> None:
+        gone = {answer.task_id for answer in self.control.purge(queue, State(state), 1000)}
+        self.controlled_twice |= gone & self.pushed_twice
+        kind = self.server.llen if state == "pending" else self.server.zcard
+        assert kind(f"asynq:{queue}:{state}") == 0
 
     # --- what must hold
 
@@ -185,7 +231,7 @@ class Tasks(RuleBasedStateMachine):
 
     @invariant()
     def nothing_unfinished_expires(self) -> None:
-        for task_id in self.seen:
+        for task_id in self.seen - self.controlled_twice:
             if {"pending", "active", "retry", "scheduled"} & set(self.places(task_id)):
                 key = b"asynq:t:" + raw(task_id)
                 if "pending" not in self.places(task_id):
@@ -194,7 +240,7 @@ class Tasks(RuleBasedStateMachine):
     def teardown(self) -> None:
         """In the end everything that was not finished runs."""
         for task in self.held:
-            assert settle(self.broker, done(task)) == ["OK"]
+            assert settle(self.broker, done(task)) == [self.expected_of(task)]
         for _ in range(50):
             self.time_goes_by()
             for task in claim(self.broker, *QUEUES, want=10):
@@ -205,6 +251,10 @@ class Tasks(RuleBasedStateMachine):
         assert not self.server.exists("asynq:nb:waiting", "asynq:nb:suspects")
 
     # --- inside
+
+    def expected_of(self, task: Task) -> str:
+        """What is answered to an outcome of this held task."""
+        return "CANCELLED" if task.token in self.cancelling else "OK"
 
     def note(self, task_id: str, queue: str, *, is_new: bool) -> None:
         """Outsiders may put an id into two places; ours never do, within one queue."""

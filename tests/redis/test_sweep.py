@@ -6,6 +6,7 @@ import pytest
 import redis as redis_py
 
 from runqy_notebook.broker.broker import Broker
+from runqy_notebook.wire.outcomes import Crashed
 from tests.broking import (
     BASE,
     QUEUE,
@@ -131,7 +132,8 @@ def test_a_lost_task_is_taken_away_on_the_second_look_and_is_the_next_one(
     assert field(redis, "a", "claim") is None
     assert redis.zcard("asynq:nb:suspects") == 0
     (task,) = claim(broker)
-    assert (task.id, task.crashes) == ("a", 1)
+    assert (task.id, task.crashes, task.losses, task.is_suspect) == ("a", 0, 1, True)
+    assert not redis.exists("asynq:nb:killers")
 
 
 def test_the_second_look_comes_no_sooner_than_asked(redis: redis_py.Redis, broker: Broker) -> None:
@@ -178,20 +180,21 @@ def test_suspects_that_are_none_any_more_are_forgotten(
     assert redis.zcard("asynq:nb:suspects") == 0
 
 
-def test_a_task_lost_with_its_worker_three_times_is_archived(
+def test_a_task_is_not_blamed_for_losses_that_nobody_saw_until_there_are_very_many(
     redis: redis_py.Redis, broker: Broker
 ) -> None:
     push(redis, "a")
     found = []
-    for _ in range(3):
-        claim(broker)
+    for _ in range(30):
+        (task,) = claim(broker)
+        assert task.crashes == 0
         end_lease(redis, "a")
         sweep(broker)
         found += kinds(sweep(broker))
 
-    assert found == ["redelivered", "redelivered", "crashed"]
+    assert found == ["redelivered"] * 29 + ["crashed"]
     assert places(redis, "a") == ["archived"]
-    assert field(redis, "a", "error_msg") == b"killed its worker 3 times"
+    assert field(redis, "a", "error_msg") == b"lost with its worker 30 times"
     assert field(redis, "a", "state") == b"archived"
     assert field(redis, "a", "claim") is None
     assert redis.get(BASE + "failed") == b"1"
@@ -199,7 +202,22 @@ def test_a_task_lost_with_its_worker_three_times_is_archived(
     assert 7100 < redis.ttl("asynq:t:a") <= 7200
 
     push(redis, "a")
-    assert claim(broker)[0].crashes == 0
+    assert not claim(broker)[0].is_suspect
+
+
+@pytest.mark.parametrize("losses", [0, 1, 5])
+def test_a_task_that_dies_apart_is_archived_after_three_starts_and_each_is_counted_once(
+    redis: redis_py.Redis, broker: Broker, losses: int
+) -> None:
+    push(redis, "a", **({"losses": str(losses)} if losses else {}))
+    starts = min(losses, 1)
+    while not redis.zcard(BASE + "archived"):
+        (task,) = claim(broker)
+        settle(broker, Crashed(task, "it died"))
+        starts += 1
+
+    assert starts == 3
+    assert field(redis, "a", "error_msg") == b"killed its worker 3 times"
 
 
 @pytest.mark.parametrize("after", ["deleted", "overwritten", "given to another queue"])
@@ -245,15 +263,15 @@ def test_many_lost_leases_are_all_taken_away(redis: redis_py.Redis, broker: Brok
         pass
     redis.zunionstore(BASE + "lease", {BASE + "lease": 0.0})
 
-    rounds = 0
-    while redis.exists(BASE + "lease"):
-        sweep(broker)
-        rounds += 1
+    found = kinds(sweep(broker, second_look=5.0))
+    assert found == ["suspect"] * 1100
+    assert sweep(broker, second_look=5.0) == []
+    redis.zunionstore("asynq:nb:suspects", {"asynq:nb:suspects": 0.0})
+    found = kinds(sweep(broker, second_look=5.0))
 
-    assert rounds <= 6
+    assert found == ["redelivered"] * 1100
     assert redis.llen(BASE + "pending") == 1100
-    assert not redis.exists(BASE + "active")
-    sweep(broker, OTHER)
+    assert not redis.exists(BASE + "active", BASE + "lease")
     assert redis.zcard("asynq:nb:suspects") == 0
 
 

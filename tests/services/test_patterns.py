@@ -60,6 +60,8 @@ def test_a_database_row_by_the_handler(session: Session, postgres: Postgres) -> 
         " completed_at timestamptz); INSERT INTO pattern (id) VALUES ('p1')"
     )
 
+    connections: list[Any] = []
+
     @load
     def setup() -> dict[str, Any]:
         conn = psycopg2.connect(
@@ -69,6 +71,7 @@ def test_a_database_row_by_the_handler(session: Session, postgres: Postgres) -> 
             user="worker",
             password=PASSWORD,
         )
+        connections.append(conn)
         return {"db": conn}
 
     @task
@@ -85,15 +88,19 @@ def test_a_database_row_by_the_handler(session: Session, postgres: Postgres) -> 
 
     session.start_worker("inference")
     session.enqueue("inference", {"input": [1, 2]}, id="p1").result(20)
+    connections[0].close()
 
     (row,) = postgres.rows("SELECT id, status, result, completed_at < now() FROM pattern")
     assert row == ("p1", "completed", '{"sum": 3}', True)
 
 
 def test_a_message_by_the_handler(session: Session, rabbitmq: RabbitMQ) -> None:
+    connections: list[Any] = []
+
     @load
     def setup() -> dict[str, Any]:
         connection = rabbitmq.connect()
+        connections.append(connection)
         channel = connection.channel()
         channel.queue_declare(queue="pattern", durable=True)
         return {"channel": channel}
@@ -110,6 +117,7 @@ def test_a_message_by_the_handler(session: Session, rabbitmq: RabbitMQ) -> None:
     session.start_worker("inference")
     sent = session.enqueue("inference", {"input": "abc"})
     sent.result(20)
+    connections[0].close()
 
     ((properties, body),) = rabbitmq.messages("pattern")
     assert json.loads(body) == {"task_id": sent.id, "result": "abc"}

@@ -126,7 +126,22 @@ def work(session: Session) -> None:
         assert_type(stopped.released, tuple[str, ...])
 
 
+def control(session: Session, handle: TaskHandle, group: TaskGroup) -> None:
+    assert_type(handle.cancel(), str)
+    assert_type(handle.retry(), TaskHandle)
+    handle.delete()
+    assert_type(group.cancel(), dict[str, int])
+    assert_type(session.cancel("t1"), str)
+    assert_type(session.run_now("t1"), TaskHandle)
+    session.delete("t1")
+    assert_type(session.attach("t1"), TaskHandle)
+    assert_type(session.pause_queue("inference"), list[str])
+    assert_type(session.resume_queue("inference"), list[str])
+    assert_type(session.purge("inference", "archived"), int)
+
+
 def look(session: Session) -> None:
+    assert_type(session.history("inference", limit=10, flatten=False), pd.DataFrame)
     assert_type(session.pending("inference", limit=10), pd.DataFrame)
     assert_type(session.active(), pd.DataFrame)
     assert_type(session.tasks("inference", state="archived"), pd.DataFrame)

@@ -12,6 +12,7 @@ from runqy_notebook.worker import outage as outage_module
 from runqy_notebook.worker.outage import SPACING, Outage
 
 REFUSED = ConnectionFailedError("here", "nobody listens", "Start it.")
+READ_ONLY = ConnectionFailedError("here", "read-only", "Ask the master.", is_refusal=True)
 LOCKED = ConnectionFailedError("here", "the password is wrong", "Change it.")
 
 
@@ -80,6 +81,21 @@ def test_whoever_failed_for_the_same_cause_is_well_again_too(notices: list[str])
     outage.succeeded()
 
     assert not outage.is_on
+
+
+def test_after_a_refusal_it_is_over_only_when_something_was_written(notices: list[str]) -> None:
+    outage = Outage(notices.append)
+    for _ in range(5):
+        outage.failed(READ_ONLY, "sweeping")
+        outage.succeeded()
+        outage.succeeded("sweeping")
+        assert outage.is_on
+    assert len(notices) == 1
+
+    outage.succeeded(has_written=True)
+
+    assert not outage.is_on
+    assert notices[1:] == ["Redis answers again; the worker goes on."]
 
 
 def test_threads_take_turns_and_all_go_on_at_once_when_it_is_over(notices: list[str]) -> None:

@@ -8,27 +8,35 @@ from typing import Any
 
 import pytest
 
+from runqy_notebook.broker.ledger import Ledger
 from runqy_notebook.errors import HandlerError
+from runqy_notebook.registry import Registry
 from runqy_notebook.settings import Settings
 from runqy_notebook.tasks import Fail, Retry
 from runqy_notebook.wire.documented import Task
 from runqy_notebook.wire.outcomes import Archived, Completed, Outcome, Retried
 from runqy_notebook.worker.contexts import Contexts, SlotLoop
-from runqy_notebook.worker.run import ERROR_LIMIT, HandlerTimeout, Runner, describe
+from runqy_notebook.worker.leash import Leash
+from runqy_notebook.worker.run import ERROR_LIMIT, HandlerTimeout, Run, Runner, describe
 from tests.working import add_loader, registry_of
 
 TASK = Task("t1", "mail_default", b"token", payload=b'{"x": 2}', max_retry=3)
 
 
 def run(handler: Callable[..., Any], task: Task = TASK, **settings: Any) -> Outcome:
-    runner = Runner(
-        registry_of(handler), Contexts(), replace(Settings(), **settings), lambda text: None
-    )
-    loop = SlotLoop()
+    return run_by(registry_of(handler), task, **settings)
+
+
+def run_by(
+    registry: Registry, task: Task = TASK, leash: Leash | None = None, **settings: Any
+) -> Outcome:
+    runner = Runner(registry, Contexts(), replace(Settings(), **settings), lambda text: None)
+    loop, ledger = SlotLoop(), Ledger()
     try:
-        return runner.run(task, loop)
+        return runner.run(Run(task, loop, leash or Leash(), ledger.entry(1)))
     finally:
         loop.close()
+        ledger.close()
 
 
 def fails(payload: object) -> None:
@@ -109,7 +117,7 @@ def test_a_loader_that_raises_only_now_fails_the_attempt() -> None:
     registry = registry_of(handler)
     add_loader(registry, setup)
 
-    outcome = Runner(registry, Contexts(), Settings(), lambda text: None).run(TASK, SlotLoop())
+    outcome = run_by(registry)
 
     assert isinstance(outcome, Retried)
     assert outcome.error == "SystemExit: no model"

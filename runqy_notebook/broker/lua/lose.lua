@@ -3,8 +3,10 @@
 --
 -- KEYS  1 trimmed (hash)  2 killers (zset base|id -> time)  3.. the slots' last replies, queue bases
 -- ARGV  1 task prefix  2 archived ttl  3 archived cap  4 crash limit  5 news, as in lib/tell.lua
---       6 number of replies  7.. four for each task: base number, id, token, started (0/1)
--- Gives for each task 'redelivered', 'crashed', or 'LOST' where the token is not the task's any more.
+--       6 number of replies  7.. four for each task: base number, id, token, blame (as in
+--       lib/lose.lua)
+-- Gives for each task 'redelivered', 'crashed', 'cancelled', or 'LOST' where the token is not the
+--       task's any more.
 -- uses now count unsound tell bury lose
 
 local at = now()
@@ -21,7 +23,7 @@ for i = 7, #ARGV, 4 do
   local base, id = KEYS[2 + replies + tonumber(ARGV[i])], ARGV[i + 1]
   local held = redis.pcall('HGET', ARGV[1] .. id, 'claim')
   if held == ARGV[i + 2] and not unsound(base) then
-    answers[#answers + 1] = lose(base, id, ARGV[i + 3] == '1', call) or 'LOST'
+    answers[#answers + 1] = lose(base, id, tonumber(ARGV[i + 3]), call) or 'LOST'
   else
     answers[#answers + 1] = 'LOST'
   end
@@ -34,7 +36,7 @@ for i = 3, 2 + replies do
   for n = #taken, 1, -1 do  -- the last one first, so that the first is in front again
     local base, id, token = unpack(taken[n])
     if redis.pcall('HGET', ARGV[1] .. id, 'claim') == token and not unsound(base) then
-      lose(base, id, false, call)
+      lose(base, id, 0, call)
     end
   end
 end

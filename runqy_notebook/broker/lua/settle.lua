@@ -11,8 +11,9 @@
 --       11 archived cap  12 news, as in lib/tell.lua  13.. nine for each outcome:
 --       base number, id, token, verb (complete/retry/archive/release/crash), text, number, delay,
 --       what is told (see lib/outcomes.lua), what is delivered ('' or as in lib/outbox.lua)
--- Gives {answers, rows, unsound, the time}: answers OK/FENCED/GONE, or UNSOUND where a key of the queue has
---       the wrong type; rows as in lib/rows.lua; unsound as in lib/unsound.lua, of each such queue.
+-- Gives {answers, rows, unsound, the time}: answers OK, CANCELLED (archived as such, whatever the
+--       outcome was), FENCED, GONE, or UNSOUND where a key of the queue has the wrong type; rows as
+--       in lib/rows.lua; unsound as in lib/unsound.lua, of each such queue.
 -- uses now count unsound tell bury lose claim outcomes outbox rows
 
 local at = now()
@@ -44,12 +45,15 @@ local keep = {
 local function write_down(base, id, token, outcome)
   if unsound(base) then return 'UNSOUND' end
   local key = tasks .. id
-  local held = redis.pcall('HGET', key, 'claim')
-  local is_claimed = type(held) == 'string'
-  if is_claimed and held ~= token then return 'FENCED' end
+  local held = redis.pcall('HMGET', key, 'claim', 'cancel')
+  local is_claimed = type(held[1]) == 'string'
+  if is_claimed and held[1] ~= token then return 'FENCED' end
   local had_lease = redis.call('ZREM', base .. 'lease', id) == 1
   if had_lease then redis.call('LREM', base .. 'active', -1, id) end  -- the oldest are last
-  if is_claimed and had_lease then
+  if is_claimed and had_lease and held[2] == '1' then
+    outcomes.cancel(base, id, key, outcome, keep, at)
+    return 'CANCELLED'
+  elseif is_claimed and had_lease then
     local ended = outcomes[outcome.verb](base, id, key, outcome, keep, at)
     if ended and outcome.parcel ~= '' then dispatch(KEYS[4], outcome.parcel, at) end
     return 'OK'

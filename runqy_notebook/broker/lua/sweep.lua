@@ -3,7 +3,7 @@
 --   due retries and scheduled tasks  become pending
 --   expired leases                   become suspects, and are taken away on a later look (a server
 --                                    or worker that was only frozen gets to renew in between): back
---                                    to the front, or archived after `crash limit` such losses
+--                                    to the front. Nobody saw why they were lost, so none is blamed
 --   the waiting room                 late hashes and freed ids return to pending; an id without a
 --                                    hash is archived on its third look
 --   finished tasks past their time   leave their sorted set
@@ -12,11 +12,11 @@
 -- a ZADD. A suspect is `base|expiry|id`: a lease that was renewed in between is another one.
 --
 -- KEYS  1 last sweeps (zset queue base -> time)  2 waiting room (zset)  3 suspects (zset)
---       4 trimmed (hash)  5 killers (zset base|id -> time)  6.. queue bases
+--       4 trimmed (hash)  5.. queue bases
 -- ARGV  1 task prefix  2 archived ttl  3 archived cap  4 crash limit  5 second look after seconds
 --       6 news, as in lib/tell.lua
 -- Gives {1 when there is more to do at once, {event, id, base}...} with event
---       suspect/redelivered/crashed/orphan.
+--       suspect/redelivered/crashed/cancelled/orphan.
 -- uses now count unsound tell bury lose claim
 
 local at = now()
@@ -25,7 +25,7 @@ local tell = teller(ARGV[6], at)
 local archive = {
   ttl = tonumber(ARGV[2]), cap = tonumber(ARGV[3]), tasks = tasks, trimmed = KEYS[4], tell = tell,
 }
-local call = {tasks = tasks, archive = archive, killers = KEYS[5], limit = tonumber(ARGV[4]), at = at}
+local call = {tasks = tasks, archive = archive, limit = tonumber(ARGV[4]), at = at}
 local events, more = {}, 0
 
 local function report(event, id, base)
@@ -47,18 +47,30 @@ local function bring_due(base, name)
 end
 
 local function look_at_leases(base)
-  local expired = redis.call('ZRANGEBYSCORE', base .. 'lease', '-inf', at, 'LIMIT', 0, 500)
-  for _, id in ipairs(expired) do
-    local suspect = base .. '|' .. redis.call('ZSCORE', base .. 'lease', id) .. '|' .. id
-    local since = redis.call('ZSCORE', KEYS[3], suspect)
-    if not since then
-      redis.call('ZADD', KEYS[3], at, suspect)
-      report('suspect', id, base)
-    elseif at - tonumber(since) >= tonumber(ARGV[5]) then
-      local fate = lose(base, id, true, call)
-      if fate then report(fate, id, base) end
+  local passed, changed = 0, 0
+  repeat
+    local expired = redis.call('ZRANGEBYSCORE', base .. 'lease', '-inf', at, 'WITHSCORES',
+      'LIMIT', passed, 500)
+    for i = 1, #expired, 2 do
+      local id = expired[i]
+      local suspect = base .. '|' .. expired[i + 1] .. '|' .. id
+      local since = redis.call('ZSCORE', KEYS[3], suspect)
+      if since and at - tonumber(since) >= tonumber(ARGV[5]) then
+        redis.call('ZREM', KEYS[3], suspect)
+        local fate = lose(base, id, 1, call)
+        if fate then report(fate, id, base) end
+        changed = changed + 1
+      else
+        if not since then
+          redis.call('ZADD', KEYS[3], at, suspect)
+          report('suspect', id, base)
+          changed = changed + 1
+        end
+        passed = passed + 1
+      end
     end
-  end
+  until #expired < 1000 or changed >= 500
+  if changed >= 500 then more = 1 end
 end
 
 local function acquit()
@@ -103,7 +115,7 @@ local function look_at_waiting()
   end
 end
 
-for i = 6, #KEYS do
+for i = 5, #KEYS do
   local base = KEYS[i]
   local last = redis.call('ZSCORE', KEYS[1], base)
   if (not last or at - tonumber(last) >= 0.4 or at < tonumber(last)) and not unsound(base) then

@@ -21,7 +21,7 @@ local function bury(base, id, key, reason, keep, at)
   local kind = redis.call('TYPE', key).ok
   if kind == 'hash' or kind == 'none' then
     redis.call('HSET', key, 'state', 'archived', 'error_msg', reason, 'last_failed_at', stamp(at))
-    redis.call('HDEL', key, 'claim')
+    redis.call('HDEL', key, 'claim', 'cancel')
     if keep.ttl > 0 then
       redis.call('EXPIRE', key, math.ceil(keep.ttl))
     else

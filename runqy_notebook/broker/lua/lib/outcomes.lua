@@ -45,6 +45,12 @@ function outcomes.archive(base, id, key, outcome, keep, at)
   return true
 end
 
+-- Somebody asked to cancel it while it ran: that counts, whatever the handler made of it.
+function outcomes.cancel(base, id, key, outcome, keep, at)
+  count(base, 'processed', at)
+  bury(base, id, key, 'cancelled', keep.archive, at)
+end
+
 -- Given back unfinished, without blame: next in line again.
 function outcomes.release(base, id, key, outcome, keep, at)
   redis.call('RPUSH', base .. 'pending', id)
@@ -57,7 +63,7 @@ end
 -- crash limit.
 function outcomes.crash(base, id, key, outcome, keep, at)
   redis.call('HSET', key, 'error_msg', outcome.text, 'last_failed_at', stamp(at))
-  return lose(base, id, true, {
+  return lose(base, id, 2, {
     tasks = keep.tasks, archive = keep.archive, limit = outcome.number, at = at,
   }) == 'crashed'
 end

@@ -13,7 +13,7 @@ local function rows(taken, tasks)
   local full = {}
   for _, row in ipairs(taken) do
     local fields = redis.pcall('HMGET', tasks .. row[2], 'type', 'payload', 'retry', 'max_retry',
-      'timeout', 'deadline', 'store', 'result_ttl', 'crashes', 'deliver', 'claim')
+      'timeout', 'deadline', 'store', 'result_ttl', 'crashes', 'losses', 'deliver', 'claim')
     if table.remove(fields) == row[3] then
       full[#full + 1] = {row[1], row[2], row[3], fields}
     end

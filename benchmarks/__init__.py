@@ -1,0 +1,1 @@
+"""How fast it is: everything side by side, against the same server. See docs/performance.md."""

@@ -1,0 +1,216 @@
+"""What is live in this notebook: which card belongs to which handle, and who hears what."""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, Final, TypeAlias
+
+from runqy_notebook.errors import UnknownTaskError
+from runqy_notebook.events import Subscription
+from runqy_notebook.handles import TaskGroup, TaskHandle
+from runqy_notebook.session import Session
+from runqy_notebook.ui.card import TaskCard
+from runqy_notebook.ui.foreign import ForeignTasks
+from runqy_notebook.ui.group_card import GroupCard
+from runqy_notebook.ui.joining import Joined
+from runqy_notebook.ui.publish import Publisher
+from runqy_notebook.ui.stream import Stream, Wanted
+from runqy_notebook.ui.view import TaskView, of_record, with_said
+from runqy_notebook.ui.watch import Watch
+from runqy_notebook.wire.events import Event
+
+MOST_CARDS: Final = 20
+"""Cards that one run of a cell gets by enqueueing; a loop's further tasks are handles only."""
+
+_MOST_HEARD: Final = 10_000  # events kept while a task is being written
+
+Made: TypeAlias = TaskHandle | TaskGroup
+Card: TypeAlias = TaskCard | GroupCard | Stream
+ShowNew: TypeAlias = Callable[[Made], None]
+
+
+class Live:
+    """The live part of one shell, for one session at a time."""
+
+    def __init__(self, shell: Any) -> None:
+        self.publisher = Publisher(shell)
+        self._shell = shell
+        self._session: Session | None = None
+        self._watch: Watch | None = None
+        self._cards: weakref.WeakKeyDictionary[Made, TaskCard | GroupCard] = (
+            weakref.WeakKeyDictionary()
+        )
+        self._subscriptions: dict[Card, Subscription] = {}
+        self._shown_in: weakref.WeakKeyDictionary[Made, object] = weakref.WeakKeyDictionary()
+        self._cell: object = None
+        self._n_in_cell = 0
+
+    def open(self) -> None:
+        """Begins to follow the shell's cells."""
+        self.publisher.open()
+
+    def close(self, why: str) -> None:
+        """Freezes what is live."""
+        self._leave(why)
+        self.publisher.close()
+
+    @property
+    def is_on(self) -> bool:
+        """Whether there can be cards: not in a terminal."""
+        return self.publisher.is_live
+
+    @contextmanager
+    def enqueueing(self, session: Session, queue: str) -> Iterator[ShowNew]:
+        """Listens to a queue while a task is written there, so that its card misses nothing; gives
+        what shows the card.
+        """
+        self._use(session)
+        heard: list[Event] = []
+
+        def keep(event: Event) -> None:
+            if len(heard) < _MOST_HEARD:
+                heard.append(event)
+
+        # Of this process's hub: `enqueue` itself sees to it that others are heard of the queue.
+        subscription = session.events.subscribe(keep, names=(queue,))
+        try:
+            yield lambda made: self._show_new(session, made, heard)
+        finally:
+            session.events.unsubscribe(subscription)
+
+    def show(self, session: Session, made: Made, heard: Sequence[Event] = ()) -> None:
+        """Shows the card of a handle or group in this cell: the one there is, or a new one."""
+        self._use(session)
+        if self._shown_in.get(made, _NOWHERE) is self.publisher.cell:
+            return
+        self._shown_in[made] = self.publisher.cell
+        card = self._cards.get(made)
+        if card is None:
+            card = self._new(session, made, heard)
+        card.show()
+
+    def hide(self, made: Made) -> None:
+        """Shows nothing of it in this cell."""
+        self._shown_in[made] = self.publisher.cell
+
+    def stream(self, session: Session, wanted: Wanted) -> Stream:
+        """A stream that takes events from now on; not shown yet."""
+        self._use(session)
+        for running in self._streams():
+            if running.wanted == wanted:  # a cell run again
+                running.end()
+                self._over(running)
+        foreign = ForeignTasks(session, wanted.names)
+        foreign.look()  # who is there already
+        stream = Stream(wanted, self.publisher, foreign)
+        ids = (wanted.task_id,) if wanted.task_id else ()
+        self._hear(session, stream, wanted.names, ids)
+        return stream
+
+    def stop_streams(self, why: str) -> int:
+        """Ends all streams; how many there were."""
+        running = self._streams()
+        for stream in running:
+            stream.end(why)
+            self._over(stream)
+        return len(running)
+
+    # --- inside ---------------------------------------------------------------------------------
+
+    def _streams(self) -> list[Stream]:
+        return [c for c in list(self._subscriptions) if isinstance(c, Stream) and not c.is_ended]
+
+    def _show_new(self, session: Session, made: Made, heard: Sequence[Event]) -> None:
+        """Shows the card of what a cell enqueued; not of the twenty-first."""
+        if self._cell is not self.publisher.cell:
+            self._cell, self._n_in_cell = self.publisher.cell, 0
+        self._n_in_cell += 1
+        if self._n_in_cell <= MOST_CARDS:
+            self.show(session, made, heard)
+            return
+        self.hide(made)
+        if self._n_in_cell == MOST_CARDS + 1:
+            print(f"The tasks after these {MOST_CARDS} get no card: %runqy stream shows all.")
+
+    def _new(self, session: Session, made: Made, heard: Sequence[Event]) -> TaskCard | GroupCard:
+        card: TaskCard | GroupCard
+        if isinstance(made, TaskHandle):
+            ids = frozenset({made.id})
+            queues: tuple[str, ...] = (made.queue,)
+            view = self._first_view(session, made, is_heard=any(e.task_id in ids for e in heard))
+            card = TaskCard(made, view, self.publisher, self._shell, _act(session))
+        else:
+            ids = frozenset(made.ids)
+            queues = tuple(sorted({handle.queue for handle in made}))
+            card = GroupCard(made, self.publisher)
+        self._cards[made] = card
+        if isinstance(made, TaskHandle) and made.is_done and not heard:
+            card.begin()
+            card.close()  # nothing more is to come; who holds a handle would never be forgotten
+            return card
+        self._hear(session, card, queues, ids, heard)
+        card.begin()
+        return card
+
+    def _first_view(self, session: Session, handle: TaskHandle, *, is_heard: bool) -> TaskView:
+        """What Redis says and keeps of the task; where all of it was heard, that tells it."""
+        try:
+            view = of_record(session.record(handle.id))
+        except UnknownTaskError:
+            return TaskView(handle.id, handle.queue)
+        if is_heard and not handle.is_done:
+            return TaskView(
+                view.id, view.queue, attempts=view.attempts, enqueued_at=view.enqueued_at
+            )
+        return view if is_heard else with_said(view, session.said(handle.id))
+
+    def _hear(
+        self,
+        session: Session,
+        card: Card,
+        names: tuple[str, ...],
+        ids: frozenset[str] | tuple[str, ...],
+        heard: Sequence[Event] = (),
+    ) -> None:
+        """Has the card take these events, first those heard already; none twice."""
+        joined = Joined(card.take)
+        self._subscriptions[card] = session.listen(joined, names=names, ids=ids)
+        joined.join(tuple(heard), ids)
+        if self._watch is not None:
+            self._watch.add(card)
+
+    def _use(self, session: Session) -> None:
+        if session is not self._session:
+            self._leave("disconnected")
+            self._session, self._watch = session, Watch(session, self._over, self._lost)
+
+    def _leave(self, why: str) -> None:
+        for card in list(self._subscriptions):
+            card.end(why)
+            self._over(card)
+        self._session = None
+        if self._watch is not None:
+            self._watch.stop()
+            self._watch = None
+
+    def _lost(self) -> None:
+        """The session is not the current one any more."""
+        self._leave("disconnected")
+
+    def _over(self, card: Any) -> None:
+        subscription = self._subscriptions.pop(card, None)
+        if subscription is not None and self._session is not None:
+            self._session.unlisten(subscription)
+        card.close()
+
+
+_NOWHERE: Final = object()
+
+
+def _act(session: Session) -> Callable[[str, str], None]:
+    def act(action: str, task_id: str) -> None:
+        getattr(session, action)(task_id)
+
+    return act

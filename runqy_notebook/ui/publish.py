@@ -1,0 +1,188 @@
+"""The one place that publishes to the notebook.
+
+A change goes to the output it belongs to, whatever ran since: as `update_display_data` whose parent
+is the latest request to execute a cell, sent straight through the kernel's socket. Frontends drop
+a message whose parent they do not know, nbclient every one whose parent is not the running cell,
+and `print` and `display` of a thread take the parent of whatever came last, a Tab or a click too.
+"""
+
+from __future__ import annotations
+
+import sys
+import threading
+from collections.abc import Callable, Mapping
+from typing import Any
+from uuid import uuid4
+
+from IPython.core.displaypub import CapturingDisplayPublisher, DisplayPublisher
+
+Bundle = Mapping[str, Any]
+"""What is shown, by mime type."""
+
+INTERVAL = 0.1  # seconds between two rounds of the painter
+MOST_AT_ONCE = 30
+"""Outputs painted in a round: a Jupyter server drops what comes above 1,000 messages a second."""
+BYTES_A_SECOND = 400_000  # and above 1 MB a second
+_IDLE = 5.0  # seconds until a painter with nothing to do ends
+
+
+class Output:
+    """A place in a cell's output that can be painted again and again.
+
+    `render` gives what is to be seen there now; it is never called by two threads at a time.
+    """
+
+    def __init__(self, publisher: Publisher, render: Callable[[], Bundle]) -> None:
+        self.id = f"runqy-{uuid4().hex}"
+        self.render = render
+        self.shown: Bundle | None = None  # what the notebook has taken in
+        self.is_placed = False
+        self._publisher = publisher
+
+    def show(self) -> None:
+        """Puts it into the running cell; shown in several cells, it changes in all of them."""
+        self._publisher.show(self)
+
+    def changed(self) -> None:
+        """Has it painted again, soon."""
+        self._publisher.changed(self)
+
+
+class Publisher:
+    """Shows outputs and paints them again as they change. One for each shell."""
+
+    def __init__(self, shell: Any) -> None:
+        self._shell = shell
+        self._pub = shell.display_pub
+        self._parent = getattr(self._pub, "parent_header", {})
+        self._is_running = True  # a cell is: the one that loads us
+        self._changed: dict[Output, None] = {}  # in the order of their changes
+        self._at_risk: set[Output] = set()  # painted while no cell was running
+        self._painting = threading.RLock()
+        self._wake = threading.Condition()
+        self._painter: threading.Thread | None = None
+        self._is_closed = False
+        self.cell: object = None  # differs from run to run
+        self.is_attended = False
+
+    @property
+    def is_live(self) -> bool:
+        """Whether what was shown can change: not so in a terminal."""
+        return type(self._pub) not in (DisplayPublisher, CapturingDisplayPublisher)
+
+    def open(self) -> None:
+        """Registers with the shell."""
+        self._shell.events.register("pre_run_cell", self._cell_begins)
+        self._shell.events.register("post_run_cell", self._cell_ends)
+
+    def close(self) -> None:
+        """Paints what is due and takes back what `open` did."""
+        self._shell.events.unregister("pre_run_cell", self._cell_begins)
+        self._shell.events.unregister("post_run_cell", self._cell_ends)
+        self.flush()
+        with self._wake:
+            self._is_closed = True
+            painter = self._painter
+            self._wake.notify_all()
+        if painter is not None and painter is not threading.current_thread():
+            painter.join(1.0)
+
+    def show(self, output: Output) -> None:
+        """Shows an output in the running cell."""
+        with self._painting:
+            output.shown = dict(output.render())
+            output.is_placed = True
+            told = {"display_id": output.id}
+            self._shell.display_pub.publish(data=output.shown, metadata={}, transient=told)
+
+    def changed(self, output: Output) -> None:
+        """Sees to it that the output is painted within two intervals."""
+        if not self.is_live:
+            return
+        with self._wake:
+            if self._is_closed:
+                return
+            self._changed.setdefault(output)
+            if self._painter is None:
+                self._painter = threading.Thread(
+                    target=self._paint_on, name="runqy-painter", daemon=True
+                )
+                self._painter.start()
+            self._wake.notify_all()
+
+    def flush(self) -> None:
+        """Paints everything that changed, now."""
+        self._paint(sys.maxsize)
+
+    # --- cells ----------------------------------------------------------------------------------
+
+    def _cell_begins(self, info: Any = None) -> None:
+        self._parent = getattr(self._pub, "parent_header", {})
+        self._is_running = True
+        self.cell = object()
+        # People's frontends name the cell in their request, nbclient and papermill do not.
+        self.is_attended = getattr(info, "cell_id", None) is not None
+        at_risk, self._at_risk = self._at_risk, set()
+        for output in at_risk:
+            output.shown = None  # nbclient has not taken it in
+            self.changed(output)
+
+    def _cell_ends(self, result: object = None) -> None:
+        self.flush()
+        self._is_running = False
+
+    # --- painting -------------------------------------------------------------------------------
+
+    def _paint_on(self) -> None:
+        while True:
+            with self._wake:
+                if not self._changed and not self._is_closed:
+                    self._wake.wait(_IDLE)
+                if self._is_closed or not self._changed:
+                    self._painter = None
+                    return
+            n_bytes = self._paint(MOST_AT_ONCE)
+            with self._wake:
+                self._wake.wait_for(
+                    lambda: self._is_closed, max(INTERVAL, n_bytes / BYTES_A_SECOND)
+                )
+
+    def _paint(self, limit: int) -> int:
+        """Paints the outputs that wait longest; the number of characters sent."""
+        with self._painting:
+            with self._wake:
+                some = list(self._changed)[:limit]
+                for output in some:
+                    del self._changed[output]
+            return sum(self._repaint(output) for output in some)
+
+    def _repaint(self, output: Output) -> int:
+        if not output.is_placed:
+            return 0
+        try:
+            bundle = dict(output.render())
+        except Exception as error:  # noqa: BLE001 - a thread's edge
+            bundle = {"text/plain": f"(This cannot be shown: {type(error).__name__})"}
+        if bundle == output.shown:
+            return 0
+        output.shown = bundle
+        if not self._is_running:
+            self._at_risk.add(output)
+        self._send({"data": bundle, "metadata": {}, "transient": {"display_id": output.id}})
+        return sum(len(value) if isinstance(value, str) else 500 for value in bundle.values())
+
+    def _send(self, content: dict[str, Any]) -> None:
+        session, socket = (
+            getattr(self._pub, "session", None),
+            getattr(self._pub, "pub_socket", None),
+        )
+        if session is None or socket is None:  # another kernel than ipykernel
+            self._pub.publish(**content, update=True)
+            return
+        session.send(
+            socket,
+            "update_display_data",
+            content,
+            parent=self._parent,
+            ident=getattr(self._pub, "topic", None),
+        )
