@@ -148,8 +148,12 @@ def _open(parts: SinkURL, seconds: float) -> Any:
         return fsspec.filesystem(
             "s3",
             client_kwargs={name: value for name, value in client.items() if value},
-            config_kwargs={"connect_timeout": wait, "read_timeout": wait, "retries": retries}
-            | _SIGNED,
+            config_kwargs={
+                "connect_timeout": wait,
+                "read_timeout": wait,
+                "retries": retries,
+                "signature_version": "s3v4",  # of presigned URLs; newer regions take no other
+            },
             skip_instance_cache=True,
             use_listings_cache=False,
             **login,
