@@ -11,7 +11,6 @@ from runqy_notebook.deliver.spool import Spool
 from runqy_notebook.errors import DestinationError, PayloadError, one_line
 from runqy_notebook.wire.deliveries import (
     LARGEST_IN_REDIS,
-    LARGEST_SENT,
     Address,
     Parcel,
     Spooled,
@@ -19,6 +18,7 @@ from runqy_notebook.wire.deliveries import (
 )
 from runqy_notebook.wire.payload import encode_value
 
+_LARGEST_FOR_OTHERS = 2**28  # bytes of JSON for a destination that another session knows
 _PLAIN = (forms.JSON, forms.TEXT)  # forms that a blob's sink makes of JSON by itself
 
 
@@ -68,7 +68,7 @@ class Packer:
 
     def _largest(self, address: Address) -> int:
         sink = self._directory.known(address.to)
-        return sink.largest if sink else LARGEST_SENT
+        return sink.largest if sink else _LARGEST_FOR_OTHERS
 
 
 class _Packing:
@@ -147,7 +147,8 @@ class _Packing:
         if self._is_small() or has_file:
             return address
         text, problem = self._text, self._problem
-        if text is not None and len(text) > self._packer._largest(address):
+        is_too_large = text is not None and len(text) > self._packer._largest(address)
+        if text is not None and is_too_large and self._about.status:
             problem = f"it takes {len(text) / 2**20:.1f} MB; send its path or URL"
         try:
             if text is not None and not problem:

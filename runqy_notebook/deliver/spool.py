@@ -42,6 +42,7 @@ class Spool:
         self._notice = notice
         self._id = ""
         self._swept = 0.0
+        self._held = 0  # bytes, as far as this process knows
 
     @property
     def id(self) -> str:
@@ -63,16 +64,18 @@ class Spool:
         try:
             self._prepare()
             self.sweep()
-            held = sum(size for _, size, _ in self._files())
-            if held + len(content) > self.bounds.size:
+            if self._held + len(content) > self.bounds.size:
+                self._held = sum(size for _, size, _ in self._files())
+            if self._held + len(content) > self.bounds.size:
                 raise DestinationError(
-                    f"the spool in {self._folder} holds {held / 2**20:.0f} MB, and no more than "
-                    f"{self.bounds.size / 2**20:.0f} (the setting spool_mb)"
+                    f"the spool in {self._folder} holds {self._held / 2**20:.0f} MB, and no more "
+                    f"than {self.bounds.size / 2**20:.0f} (the setting spool_mb)"
                 )
             draft = self._folder / f"draft-{secrets.token_hex(8)}"
             write_private(draft, content)
             draft.replace(self._folder / name)
             sync_folder(self._folder)
+            self._held += len(content)
         except OSError as error:
             raise DestinationError(
                 f"the spool in {self._folder} cannot be written: {one_line(error.strerror)}"
@@ -101,8 +104,9 @@ class Spool:
         if now is None and at - self._swept < _SWEEP_EVERY:
             return
         self._swept = at
-        late = 0
-        for path, _, since in self._files():
+        late = self._held = 0
+        for path, size, since in self._files():
+            self._held += size
             is_draft = path.name.startswith("draft-")
             if at - since > (3_600.0 if is_draft else self.bounds.ttl):
                 with contextlib.suppress(OSError):
@@ -130,7 +134,7 @@ class Spool:
         """Makes the folder, closed to others, and its id."""
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         told = self._folder.lstat()
-        if not self._folder.is_dir() or self._folder.is_symlink() or told.st_uid != os.geteuid():
+        if not self._folder.is_dir() or self._folder.is_symlink() or told.st_uid != _user():
             raise DestinationError(f"{self._folder} is not a folder of this user")
         if told.st_mode & 0o077:
             self._folder.chmod(0o700)
@@ -140,6 +144,10 @@ class Spool:
             with contextlib.suppress(FileExistsError):  # another process was first
                 os.link(draft, self._folder / "id")
             draft.unlink()
+
+
+def _user() -> int:
+    return os.geteuid() if hasattr(os, "geteuid") else 0  # as `stat` says on Windows
 
 
 def write_private(path: Path, content: bytes, mode: int = 0o600) -> None:

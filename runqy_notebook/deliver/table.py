@@ -10,9 +10,9 @@ import json
 import threading
 import time
 from collections.abc import Mapping
-from datetime import datetime, timezone
 from typing import Any, Final
 
+from runqy_notebook.deliver.rows import fitting, fresh_table, time_limits, upsert, values_of
 from runqy_notebook.deliver.sink import Attempt, Delivered, Failed, Limits, Message
 from runqy_notebook.deliver.urls import SinkURL, shown
 from runqy_notebook.errors import DestinationError, one_line
@@ -89,7 +89,7 @@ class Table:
 
         began = time.monotonic()
         try:
-            values = _values(message.told())
+            values = values_of(message.told())
             engine = self._opened(limits.deadline)
             table = None if self._statement is not None else self._known_table(engine)
             with engine.begin() as connection:
@@ -125,7 +125,7 @@ class Table:
                     self._url,
                     pool_pre_ping=True,
                     hide_parameters=True,
-                    **_time_limits(
+                    **time_limits(
                         self._url.get_backend_name(), self._url.get_driver_name(), seconds
                     ),
                 )
@@ -140,7 +140,7 @@ class Table:
                 return self._table
             schema, _, name = self._table_name.rpartition(".")
             if self._creates:
-                _fresh_table(name, schema or None).create(engine, checkfirst=True)
+                fresh_table(name, schema or None).create(engine, checkfirst=True)
             try:
                 table = sa.Table(name, sa.MetaData(), schema=schema or None, autoload_with=engine)
             except sa.exc.NoSuchTableError:
@@ -159,14 +159,14 @@ class Table:
         if "result_url" not in table.columns and told["result"] is None and told["result_url"]:
             told = {**told, "result": {"result_url": told["result_url"]}}
         values = {
-            table.c[name]: _fitting(table.c[name], value)
+            table.c[name]: fitting(table.c[name], value)
             for name, value in told.items()
             if name in table.columns and name not in _KEYS
         }
         changed = connection.execute(table.update().where(key == told["task_id"]).values(values))
         if changed.rowcount:
             return
-        insert = _upsert(connection.dialect.name, table, key, {**values, key: told["task_id"]})
+        insert = upsert(connection.dialect.name, table, key, {**values, key: told["task_id"]})
         connection.execute(insert)
 
     def _bound(self, told: Mapping[str, Any]) -> dict[str, Any]:
@@ -200,105 +200,3 @@ def _checked(statement: str | None) -> str | None:
             + ", ".join(f":{name}" for name in BOUND[1:])
         )
     return statement
-
-
-def _values(told: Mapping[str, Any]) -> dict[str, Any]:
-    """What is told of the task, for columns. Databases know no NUL in text."""
-    try:
-        at = datetime.fromisoformat(str(told.get("completed_at")).replace("Z", "+00:00"))
-    except ValueError:
-        at = datetime.now(timezone.utc)
-    error = told.get("error")
-    return {
-        "task_id": cleared(str(told.get("task_id", ""))),
-        "queue": cleared(str(told.get("queue", ""))),
-        "status": cleared(str(told.get("status", ""))),
-        "result": cleared(told.get("result")),
-        "error": None if error is None else cleared(str(error)),
-        "attempt": told.get("attempt"),
-        "completed_at": at,
-        "result_url": cleared(told.get("result_url")),
-    }
-
-
-def cleared(value: Any) -> Any:
-    """A JSON value without NULs, which no database takes in a text."""
-    if isinstance(value, str):
-        return value.replace("\x00", "\ufffd")
-    if isinstance(value, dict):
-        return {cleared(key): cleared(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [cleared(item) for item in value]
-    return value
-
-
-def _fitting(column: Any, value: Any) -> Any:
-    """The value as the column wants it: JSON as text where it is not of a JSON type."""
-    import sqlalchemy as sa
-
-    if column.name == "result":
-        if isinstance(column.type, sa.JSON):
-            return sa.null() if value is None else value
-        return None if value is None else json.dumps(value, ensure_ascii=False)
-    if isinstance(value, datetime) and isinstance(column.type, sa.DateTime):
-        return value if column.type.timezone else value.replace(tzinfo=None)
-    if isinstance(value, datetime):
-        return value.isoformat(timespec="milliseconds")
-    return value
-
-
-def _fresh_table(name: str, schema: str | None) -> Any:
-    import sqlalchemy as sa
-
-    return sa.Table(
-        name,
-        sa.MetaData(),
-        sa.Column("task_id", sa.String(512), primary_key=True),
-        sa.Column("queue", sa.String(512)),
-        sa.Column("status", sa.String(32), nullable=False),
-        sa.Column("result", sa.JSON),
-        sa.Column("error", sa.Text),
-        sa.Column("attempt", sa.Integer),
-        sa.Column("completed_at", sa.DateTime(timezone=True)),
-        sa.Column("result_url", sa.Text),
-        schema=schema,
-    )
-
-
-def _upsert(dialect: str, table: Any, key: Any, values: Mapping[Any, Any]) -> Any:
-    """An INSERT that updates where the row came into being meanwhile."""
-    if dialect in ("postgresql", "sqlite"):
-        from sqlalchemy.dialects import postgresql, sqlite
-
-        module = postgresql if dialect == "postgresql" else sqlite
-        made = module.insert(table).values(values)
-        if not (key.primary_key or key.unique):
-            return made
-        others = {column.name: made.excluded[column.name] for column in values if column is not key}
-        return made.on_conflict_do_update(index_elements=[key], set_=others)
-    if dialect in ("mysql", "mariadb"):
-        from sqlalchemy.dialects import mysql
-
-        fresh = mysql.insert(table).values(values)
-        others = {
-            column.name: fresh.inserted[column.name] for column in values if column is not key
-        }
-        return fresh.on_duplicate_key_update(others)
-    return table.insert().values(values)
-
-
-def _time_limits(backend: str, driver: str, seconds: float) -> dict[str, Any]:
-    """Arguments for which the driver gives up after so many seconds."""
-    whole = max(1, round(seconds))
-    if driver in ("psycopg", "psycopg2"):
-        options = f"-c statement_timeout={1000 * whole}"
-        return {
-            "connect_args": {"connect_timeout": max(2, whole), "options": options},
-            "max_overflow": 10,
-        }
-    if driver == "pymysql":
-        limits = {"connect_timeout": whole, "read_timeout": whole, "write_timeout": whole}
-        return {"connect_args": limits, "max_overflow": 10}
-    if backend == "sqlite" and driver == "pysqlite":
-        return {"connect_args": {"timeout": seconds}}
-    return {}
