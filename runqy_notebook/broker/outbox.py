@@ -148,6 +148,15 @@ class Outbox:
         """Has a delivery attempted again; OK, UNKNOWN, SENDING or DELIVERED."""
         return to_text(self._call(scripts.REDELIVER, to_bytes(delivery_id)))
 
+    def delivered(self, ids: Sequence[str]) -> set[str]:
+        """Which of these are known to be delivered."""
+        pipe = self._client.pipeline(transaction=False)
+        for each in ids:
+            pipe.hget(f"{self._key}:row:{each}", "state")
+        with explained(self._where):
+            states = pipe.execute(raise_on_error=False) if ids else []
+        return {each for each, state in zip(ids, states, strict=True) if state == b"delivered"}
+
     def records(self, limit: int) -> list[DeliveryRecord]:
         """The newest deliveries first."""
         with explained(self._where):

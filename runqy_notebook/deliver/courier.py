@@ -32,6 +32,7 @@ THREADS: Final = 8
 _MOST_AT_ONE = 2  # attempts at a time at a slow destination: it leaves room for others
 _SLOW = 1.0  # seconds of the last attempt that make a destination a slow one
 _LOOK_EVERY = 1.0  # seconds between looks for what others wrote
+_TIDY_EVERY = 600.0  # seconds
 _REST = 1.0  # seconds after Redis did not answer
 
 
@@ -98,6 +99,7 @@ class Courier:
         self._under_way: list[str] = []
         self._slow: set[str] = set()
         self._claims = 0
+        self._tidies_at = 0.0
         self._faults: set[str] = set()
 
     @property
@@ -159,6 +161,7 @@ class Courier:
     def _next(self) -> Row | None:
         """Waits for a row that is due, and sees to it that another thread looks on meanwhile."""
         while not self._stopping.is_set():
+            self._tidy()
             self._woken.clear()
             row, until = self._collect()
             if row is not None:
@@ -168,6 +171,15 @@ class Courier:
                 return row
             self._woken.wait(min(_LOOK_EVERY, _LOOK_EVERY if until is None else until))
         return None
+
+    def _tidy(self) -> None:
+        """Now and then: removes the files of what was delivered by a process that died then."""
+        if self._spool is None or time.monotonic() < self._tidies_at:
+            return
+        self._tidies_at = time.monotonic() + _TIDY_EVERY
+        self._spool.sweep()
+        for name in self._outbox.delivered(self._spool.names()):
+            self._spool.drop(name)
 
     def _collect(self) -> tuple[Row | None, float | None]:
         self._claims += 1

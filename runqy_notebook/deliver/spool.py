@@ -96,6 +96,10 @@ class Spool:
             with contextlib.suppress(OSError):
                 (self._folder / name).unlink()
 
+    def names(self) -> list[str]:
+        """The files that lie there."""
+        return [path.name for path, _, _ in self._files() if _FILE.fullmatch(path.name)]
+
     def sweep(self, *, now: float | None = None) -> None:
         """Removes what is too old, and what a process left half-written; does nothing when it has
         done so lately.

@@ -35,6 +35,7 @@ def survive(
     url: str,
     sink: str,
     result: Callable[[int], object],
+    is_tidy: Callable[[], bool] = lambda: True,
 ) -> None:
     """So many results for a destination that only processes know which are killed."""
 
@@ -58,6 +59,7 @@ def survive(
             process.kill()
     with delivering_process(url, sink):
         wait_until(lambda: left() == 0, "all should arrive in the end", 60)
+        wait_until(is_tidy, "nothing should be left", 5)
 
 
 def test_files_are_whole(
@@ -65,11 +67,14 @@ def test_files_are_whole(
 ) -> None:
     size = 300_000
     sink = f"file://{tmp_path}/out/{{task_id}}.bin"
-    survive(session, redis, url, sink, lambda n: bytes([n]) * size)
+    spool = state_dir / "spool"
+    survive(
+        *(session, redis, url, sink, lambda n: bytes([n]) * size),
+        lambda: [path.name for path in spool.iterdir()] == ["id"],
+    )
 
     found = {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()}
     assert found == {f"k{n}.bin": bytes([n]) * size for n in range(DELIVERIES)}
-    assert [path.name for path in (state_dir / "spool").iterdir()] == ["id"]
 
 
 def test_objects_are_whole(session: Session, redis: redis_py.Redis, url: str, s3: S3) -> None:
