@@ -114,11 +114,13 @@ class Delivering(Listening):
         return [name for name in self._directory.names() if not name.startswith(f"{ECHO}-")]
 
     def deliver(self, to: str | Sequence[str], value: object, *, task_id: str = "") -> list[str]:
-        """Has a JSON value delivered to URLs or destinations, signed and retried like a result;
-        gives the ids of the deliveries. Raises DestinationError, PayloadError.
+        """Has a value delivered to URLs or destinations, signed and retried like a result: JSON,
+        unless all of them are destinations of this session that take files. Gives the ids
+        of the deliveries. Raises DestinationError, PayloadError.
         """
         places = checked_places(self._without_echo(to))
-        text = encode_value(value, "value")
+        takes_files = all(self._packer.takes_files(place) for place in places)
+        text = b"" if takes_files else encode_value(value, "value")
         addresses = tuple(
             Address(place, self._directory.lane_of(place), 0.0, new_delivery_id())
             for place in places

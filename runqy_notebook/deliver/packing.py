@@ -62,6 +62,11 @@ class Packer:
             if address.spooled:
                 self._spool.drop(address.spooled.file)
 
+    def takes_files(self, to: str) -> bool:
+        """Whether a place is known to take files, and so what is no JSON."""
+        sink = self._directory.known(to)
+        return sink is not None and sink.suffix is not None
+
     def _suffix(self, address: Address) -> str | None:
         sink = self._directory.known(address.to)
         return sink.suffix if sink else None

@@ -12,9 +12,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from runqy_notebook import Session, task
+from runqy_notebook import Session, deliver, task
 from runqy_notebook.deliver.blob import Blob
 from runqy_notebook.deliver.sink import Delivered, Failed, Limits, Message
+from runqy_notebook.errors import PayloadError
 from tests.deliver.receiving import Receiver
 from tests.waiting import wait_until
 
@@ -199,3 +200,21 @@ def test_a_webhook_goes_without_the_file_when_that_has_failed_for_good(
         told = json.loads(receiver.requests[0].body)
     assert told["result"] == [1]
     assert "result_url" not in told
+
+
+def test_a_handler_can_have_a_file_made_of_more_than_its_result(
+    session: Session, tmp_path: Path
+) -> None:
+    @task
+    def handler(payload: dict[str, Any]) -> int:
+        deliver.send("pictures", b"a picture", task_id=payload["task_id"])
+        return 1
+
+    session.destination("pictures", f"file://{tmp_path}/out/{{task_id}}.png")
+    session.start_worker("mail")
+    session.enqueue("mail", {}, id="t1").wait(10)
+    wait_until(lambda: list(session.deliveries()["state"]) == ["delivered"], "delivered")
+
+    assert (tmp_path / "out/t1.png").read_bytes() == b"a picture"
+    with pytest.raises(PayloadError):
+        session.deliver("elsewhere", b"a picture")
