@@ -467,3 +467,22 @@ def test_a_handler_in_a_process_of_its_own_delivers_through_the_session(
     wait_until(lambda: receiver.requests, "it should arrive")
     assert json.loads(receiver.requests[0].body) == {"half": 1}
     assert receiver.requests[0].headers["webhook-id"] == delivery
+
+
+def test_a_large_result_that_is_stored_is_told_of_with_what_is_better(
+    make_session: MakeSession,
+) -> None:
+    @task(store_result=True)
+    def handler(payload: dict[str, Any]) -> str:
+        return "x" * payload["size"]
+
+    notices: list[str] = []
+    session = make_session(on_notice=notices.append)
+    session.start_worker("mail")
+    for size in (2**20 - 10, 2**20 + 10):
+        session.enqueue("mail", {"size": size}).result(10)
+
+    (told,) = notices
+    assert "takes 1.0 MB of the memory of Redis" in told
+    assert "deliver_to='s3://...'" in told
+    assert session.queues()["result_bytes"].sum() == 2**21 + 4
