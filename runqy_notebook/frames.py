@@ -7,7 +7,9 @@ index is the task's id, the queue's name or the worker's id; an id listed twice 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import gc
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from operator import attrgetter
 from types import NoneType
 from typing import Any, Final, cast
@@ -264,10 +266,23 @@ def _payload(record: TaskRecord) -> object:
 
 
 def _payloads(texts: Sequence[bytes]) -> list[object]:
+    with _no_collection():
+        try:
+            return list(map(msgspec.json.decode, texts))  # as `payload.decode` does, when all are
+        except (msgspec.DecodeError, ValueError, RecursionError):
+            return list(map(_decoded, texts))
+
+
+@contextmanager
+def _no_collection() -> Iterator[None]:
+    """Objects are only made, none of them garbage: collecting meanwhile takes as long as that."""
+    was_enabled = gc.isenabled()
+    gc.disable()
     try:
-        return list(map(msgspec.json.decode, texts))  # as `payload.decode` does it, when all are
-    except (msgspec.DecodeError, ValueError, RecursionError):
-        return list(map(_decoded, texts))
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
 
 
 def _decoded(text: bytes) -> object:

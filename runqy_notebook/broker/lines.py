@@ -15,6 +15,9 @@ from hiredis import pack_command
 
 from runqy_notebook.broker.impatient import is_in_process
 
+MOST_KEPT = 32
+"""Connections kept; the rest go back to the pool, which has 100 for whatever else is asked."""
+
 
 class Lines:
     """As many connections as threads call at a time. Raises redis-py's errors.
@@ -58,14 +61,20 @@ class Lines:
             line.send_packed_command([pack_command(command)])
             answer = line.read_response()
         except redis.ResponseError:
-            self._idle.append(line)
+            self._keep(line)
             raise
         except BaseException:
             line.disconnect()  # an answer may still come
             self._pool.release(line)
             raise
-        self._idle.append(line)
+        self._keep(line)
         return answer
+
+    def _keep(self, line: Any) -> None:
+        if len(self._idle) < MOST_KEPT:
+            self._idle.append(line)
+        else:
+            self._pool.release(line)
 
     def _line(self) -> Any:
         """A connection on which nothing is to be read: neither an old answer nor its end."""
