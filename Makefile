@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo lab test chaos bench check examples build clean
+.PHONY: help demo lab test chaos mutants coverage bench check examples build clean
 
 help:  ## what can be made
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -22,7 +22,16 @@ test: $(VENV)/dev.done  ## run every test, on real servers and kernels
 
 chaos: $(VENV)/dev.done  ## the failure tests in full length (about 20 minutes), as one table
 	@bash tests/install.sh
-	RUNQY_CHAOS=full $(BIN)/python -m pytest tests/chaos $(PYTEST)
+	RUNQY_CHAOS=full $(BIN)/python -m pytest tests/chaos tests/redis/test_state_machine.py $(PYTEST)
+
+mutants: $(VENV)/dev.done  ## delete each line of Lua in turn and see which test notices (MUTANTS=--resume)
+	$(BIN)/python -m tests.mutants $(MUTANTS)
+
+coverage: $(VENV)/dev.done  ## branches that the tests run, in their processes too; no less than 95 %
+	$(BIN)/coverage erase
+	$(BIN)/coverage run -m pytest tests/unit tests/redis tests/deliver tests/chaos tests/notebook $(PYTEST)
+	$(BIN)/coverage combine --quiet
+	$(BIN)/coverage report --include='*/broker/*,*/worker/*' --skip-covered --show-missing --fail-under=95
 
 bench: $(VENV)/dev.done  ## speed beside raw redis-py and other queues (BENCH=--quick: some minutes)
 	$(BIN)/python -m benchmarks $(BENCH)

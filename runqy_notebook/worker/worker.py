@@ -102,7 +102,7 @@ class Worker:
             self.id, self._broker, self._outage, on_event=events.publish, on_fault=self.fault
         )
         self.handling = Handling(self.reporter, settings.switch_interval)
-        self.starvation = Starvation(registry, self.notice)
+        self.starvation = Starvation(registry, self._live_slots, self.notice)
         self._guarding = Guarding(
             self._broker.client,
             settings.lease,
@@ -148,6 +148,7 @@ class Worker:
             self.guard()
             CAPTURE.start(tee=not hasattr(builtins, "__IPYTHON__"))  # how IPython says it is there
             self._is_capturing = True
+            self.starvation.start()  # before handlers run that might keep us from it
             self._is_open = True
             self.resize(self.concurrency)
             self._chores.beat()
@@ -181,6 +182,7 @@ class Worker:
         self.settler.give_up()
         is_away |= not self._keeper.stop(gives_up_at - time.monotonic())
         self._relief.stop(gives_up_at - time.monotonic())
+        self.starvation.stop(gives_up_at - time.monotonic())
         self._idle.close()
         for slot in slots:
             if not slot.is_abandoned:
@@ -343,11 +345,6 @@ class Worker:
     def held(self) -> list[tuple[Slot, Running]]:
         """The tasks under way, with their slots."""
         return [(slot, running) for slot in self._live_slots() if (running := slot.running)]
-
-    @property
-    def late(self) -> float:
-        """Seconds by which housekeeping came too late just now."""
-        return self._keeper.late
 
     def renewed(self) -> None:
         """Tells the guardian that the kernel is awake."""

@@ -11,7 +11,6 @@ from tests.broking import (
     BASE,
     QUEUE,
     archived,
-    broker_of,
     claim,
     done,
     enqueue,
@@ -22,11 +21,6 @@ from tests.broking import (
 )
 
 KEYS_OF_A_QUEUE = ("pending", "active", "lease", "retry", "scheduled", "archived", "completed")
-
-
-@pytest.fixture
-def broker(redis: redis_py.Redis) -> Broker:
-    return broker_of(redis)
 
 
 def test_a_task_is_a_hash_and_an_id_on_the_left_of_pending(

@@ -5,9 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import threading
-import time
 from pathlib import Path
-from typing import Any
 
 import pytest
 import redis as redis_py
@@ -15,7 +13,6 @@ import redis as redis_py
 from runqy_notebook.errors import ConnectionFailedError, LoadError
 from runqy_notebook.registry import Registry
 from runqy_notebook.wire.outcomes import Completed
-from runqy_notebook.worker.batch import WINDOW
 from tests.broking import BASE, field, places, push
 from tests.servers import RunningServer, free_port
 from tests.waiting import wait_until
@@ -59,11 +56,7 @@ def test_queues_of_equal_priority_take_turns(redis: redis_py.Redis, url: str) ->
         for number in range(10):
             push(redis, f"{queue[:3]}{number}", queue)
 
-    def handler(payload: Any) -> None:
-        time.sleep(2 * WINDOW)  # too long for a claim of several
-        log.note(payload)
-
-    with working(url, registry_of(handler), "one", "two"):
+    with working(url, registry_of(log.note), "one", "two"):
         wait_until(lambda: len(log) == 20, "not all ran")
 
     assert [entry[:3] for entry in log.entries] == ["one", "two"] * 10
@@ -371,11 +364,11 @@ def test_a_stop_gives_back_what_does_not_end_and_says_that_it_may_run_twice(
 
 def test_it_runs_as_many_at_a_time_as_it_is_told(redis: redis_py.Redis, url: str) -> None:
     log = Log()
-    go_on = threading.Semaphore(0)
+    first_four, others = threading.Event(), threading.Event()
 
     def handler(payload: dict[str, object]) -> None:
         with log.running(payload["task_id"]):
-            go_on.acquire(timeout=10)
+            (first_four if len(log) <= 4 else others).wait(timeout=10)
 
     with working(url, registry_of(handler), concurrency=1) as worker:
         for number in range(20):
@@ -384,13 +377,13 @@ def test_it_runs_as_many_at_a_time_as_it_is_told(redis: redis_py.Redis, url: str
         worker.resize(4)
         wait_until(lambda: len(worker.status.running) == 4, "it did not grow")
         worker.resize(2)
-        go_on.release(4)
+        first_four.set()
         wait_until(lambda: len(log) == 6, "it does not go on")
-        wait_until(
-            lambda: len([name for name in threads() if "slot" in name]) == 2, "it did not shrink"
-        )
-        assert len(worker.status.running) == 2
-        go_on.release(20)
+        wait_until(lambda: len(worker.status.running) == 2, "it runs too many")
+        slots_end = "a slot too many lives on"
+        wait_until(lambda: len([name for name in threads() if "slot" in name]) == 2, slots_end)
+        assert len(log) == 6
+        others.set()
         wait_until(lambda: worker.status.completed == 20, "not all ran")
 
     assert log.most_at_once == 4
