@@ -36,60 +36,26 @@ end
 
 local tell = teller(ARGV[12], at)
 local keep = {
-  completed_ttl = tonumber(ARGV[8]), tasks = tasks, results = ARGV[2], completed = {},
-  forget_at = string.format('%.6f', at + tonumber(ARGV[8])),
+  completed_ttl = tonumber(ARGV[8]), tasks = tasks, results = ARGV[2], has_completed = {},
   archive = {
     ttl = tonumber(ARGV[10]), cap = tonumber(ARGV[11]), tasks = tasks, trimmed = KEYS[3], tell = tell,
   },
 }
 
--- What is to be written down, in order: first everything is read, then the leases go in one ZREM a
--- queue (the first write, which full memory allows), then each outcome is written.
-local records, of_base = {}, {}
-for i = 13, #ARGV, 9 do
-  local base = KEYS[4 + tonumber(ARGV[i])]
-  local record = {base = base, id = ARGV[i + 1], key = tasks .. ARGV[i + 1], at = i}
-  records[#records + 1] = record
-  if not unsound(base) then
-    of_base[base] = of_base[base] or {}
-    table.insert(of_base[base], record)
-  end
-end
-
-for base, group in pairs(of_base) do
-  local ids, ended, taken = {}, {}, {}
-  for n, record in ipairs(group) do ids[n] = record.id end
-  local leases = redis.call('ZMSCORE', base .. 'lease', unpack(ids))
-  for n, record in ipairs(group) do
-    local held = redis.pcall('HMGET', record.key, 'claim', 'cancel')
-    record.is_claimed = type(held[1]) == 'string'
-    record.is_fenced = record.is_claimed and held[1] ~= ARGV[record.at + 2]
-    record.is_cancelled = held[2] == '1'
-    record.had_lease = leases[n] and not record.is_fenced and not taken[record.id]
-    if record.had_lease then
-      taken[record.id] = true
-      ended[#ended + 1] = record.id
-    end
-  end
-  if #ended > 0 then redis.call('ZREM', base .. 'lease', unpack(ended)) end
-  for _, id in ipairs(ended) do redis.call('LREM', base .. 'active', -1, id) end  -- the oldest are last
-end
-
-local function write_down(record)
-  local base, id, key, i = record.base, record.id, record.key, record.at
+local function write_down(base, id, token, outcome)
   if unsound(base) then return 'UNSOUND' end
-  if record.is_fenced then return 'FENCED' end
-  local outcome = {
-    text = ARGV[i + 4], number = tonumber(ARGV[i + 5]), delay = tonumber(ARGV[i + 6]),
-    told = ARGV[i + 7],
-  }
-  if record.is_claimed and record.had_lease then
-    if record.is_cancelled then
-      outcomes.cancel(base, id, key, outcome, keep, at)
-      return 'CANCELLED'
-    end
-    local ended, parcel = outcomes[ARGV[i + 3]](base, id, key, outcome, keep, at), ARGV[i + 8]
-    if ended and parcel ~= '' then dispatch(KEYS[4], parcel, at) end
+  local key = tasks .. id
+  local held = redis.pcall('HMGET', key, 'claim', 'cancel')
+  local is_claimed = type(held[1]) == 'string'
+  if is_claimed and held[1] ~= token then return 'FENCED' end
+  local had_lease = redis.call('ZREM', base .. 'lease', id) == 1
+  if had_lease then redis.call('LREM', base .. 'active', -1, id) end  -- the oldest are last
+  if is_claimed and had_lease and held[2] == '1' then
+    outcomes.cancel(base, id, key, outcome, keep, at)
+    return 'CANCELLED'
+  elseif is_claimed and had_lease then
+    local ended = outcomes[outcome.verb](base, id, key, outcome, keep, at)
+    if ended and outcome.parcel ~= '' then dispatch(KEYS[4], outcome.parcel, at) end
     return 'OK'
   end
   -- Without a claim the task was taken away, or overwritten or deleted by an outsider while it ran.
@@ -97,10 +63,15 @@ local function write_down(record)
 end
 
 local answers = {}
-for n, record in ipairs(records) do answers[n] = write_down(record) end
+for i = 13, #ARGV, 9 do
+  answers[#answers + 1] = write_down(KEYS[4 + tonumber(ARGV[i])], ARGV[i + 1], ARGV[i + 2], {
+    verb = ARGV[i + 3], text = ARGV[i + 4],
+    number = tonumber(ARGV[i + 5]), delay = tonumber(ARGV[i + 6]), told = ARGV[i + 7],
+    parcel = ARGV[i + 8],
+  })
+end
 
-for base, completed in pairs(keep.completed) do
-  redis.call('ZADD', base .. 'completed', unpack(completed))
+for base in pairs(keep.has_completed) do
   trim(base, 'completed', tonumber(ARGV[9]), tasks, KEYS[3])
 end
 counted(at)

@@ -48,7 +48,6 @@ local function claim(base, want, call)
     if not ids or #ids == 0 then break end
     looked = looked + #ids
     local leased, leases, results = marked(base, 'lease', ids), {}, {}
-    local started_at, expires = stamp(call.at), string.format('%.6f', call.at + call.lease)
     local free, of = {}, {}
     for n, id in ipairs(ids) do
       local key = call.tasks .. id
@@ -81,13 +80,13 @@ local function claim(base, want, call)
       call.taken = call.taken + 1
       local token = base .. '|' .. call.nonce .. '|' .. call.taken
       redis.call('HSET', key, 'state', 'active', 'claim', token, 'worker', worker,
-        'started_at', started_at, 'starts', string.format('%.0f', starts + 1))
-      leases[#leases + 1] = expires
+        'started_at', stamp(call.at), 'starts', string.format('%.0f', starts + 1))
+      leases[#leases + 1] = call.at + call.lease
       leases[#leases + 1] = id
+      redis.call('LPUSH', base .. 'active', id)
       rows[#rows + 1] = {base, id, token, {unpack(held, 6, 16)}}
     end
     if #free > 0 then
-      redis.call('LPUSH', base .. 'active', unpack(free))
       redis.call('ZADD', base .. 'lease', unpack(leases))
       redis.call('DEL', unpack(results))
     end

@@ -1,7 +1,7 @@
 -- What may become of a task that a worker holds. Each takes (base, id, key, outcome, keep, at) and
 -- tells whether that was the task's end; `outcome` is {verb, text, number, delay, told}; `keep` is
--- {completed_ttl, forget_at, results, archive, tasks, completed} with `archive` as `bury` wants it; `completed`
--- is told by base what is to be added there: score, id, and so on.
+-- {completed_ttl, results, archive, tasks, has_completed} with `archive` as `bury` wants it;
+-- `has_completed` is told the bases to trim.
 local outcomes = {}
 
 -- Done. text: the result to store as JSON, empty for none; number: its life in seconds; told: the
@@ -20,10 +20,8 @@ function outcomes.complete(base, id, key, outcome, keep, at)
   redis.call('HSET', key, 'state', 'completed', 'completed_at', stamp(at))
   redis.call('HDEL', key, 'claim', 'error_msg')
   redis.call('EXPIRE', key, math.ceil(keep.completed_ttl))
-  local completed = keep.completed[base] or {}
-  keep.completed[base] = completed
-  completed[#completed + 1] = keep.forget_at
-  completed[#completed + 1] = id
+  redis.call('ZADD', base .. 'completed', at + keep.completed_ttl, id)
+  keep.has_completed[base] = true
   return true
 end
 
