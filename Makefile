@@ -43,8 +43,9 @@ check: $(VENV)/dev.done  ## style, types, and the direction of imports
 	$(BIN)/mypy --strict tests/typing
 	$(BIN)/lint-imports
 
-examples: $(VENV)/examples.done  ## execute the example notebooks and save their outputs in place
+examples: $(VENV)/dev.done  ## execute the example notebooks and save their outputs in place
 	$(BIN)/python examples/execute.py quickstart.ipynb --to examples
+	$(BIN)/python -m tests.services.test_example
 
 build: $(VENV)/dev.done  ## make the wheel and the source archive in dist/
 	$(BIN)/python -m build

@@ -75,6 +75,7 @@ QUEUE_DTYPES: Final[Mapping[str, str]] = {
     "oldest_pending_s": "float64",
     "trimmed": "int64",
     "workers": "Int64",
+    "result_bytes": "Int64",
 }
 
 ECHO_DTYPES: Final[Mapping[str, str]] = {

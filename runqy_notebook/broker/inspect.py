@@ -8,6 +8,7 @@ where they were named exactly: then WrongTypeError. Errors of the connection are
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from typing import Final
 
 import redis
@@ -16,6 +17,7 @@ from redis.client import Pipeline
 from runqy_notebook.broker import listing
 from runqy_notebook.broker.broker import WrongTypeError
 from runqy_notebook.broker.columns import PendingColumns, read_pending
+from runqy_notebook.broker.holdings import result_bytes
 from runqy_notebook.broker.listing import LIVELIEST_FIRST, NO_HASH, answers
 from runqy_notebook.broker.notes import Said, read_said
 from runqy_notebook.broker.records import (
@@ -202,7 +204,8 @@ class Inspector:
         return self.said(task_id).lines
 
     def queue_records(self, name: str | None = None, *, scan: bool = True) -> list[QueueRecord]:
-        """The queues that `name` covers, in name order; without `scan` nobody looks for workers.
+        """The queues that `name` covers, in name order; without `scan` nobody looks for workers,
+        nor for stored results.
 
         Raises what `select` raises, and WrongTypeError.
         """
@@ -211,7 +214,11 @@ class Inspector:
         found = tally(self.client, self.layout, chosen, workers)
         if name in found and found[name] is None:
             raise self._wrong_type(name, State)
-        return [record for record in found.values() if record is not None]
+        records = [record for record in found.values() if record is not None]
+        if not scan:
+            return records
+        held = result_bytes(self.client, self.layout, [r.queue for r in records if r.completed])
+        return [replace(record, result_bytes=held.get(record.queue, 0)) for record in records]
 
     def workers(self) -> list[WorkerRecord]:
         """Every worker with a heartbeat, then those that are only listed ("gone"); by id."""

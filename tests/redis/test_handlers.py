@@ -379,7 +379,7 @@ def _are_told(worker: Worker) -> bool:
 def test_hanging_handlers_are_made_up_for_only_so_often(
     redis: redis_py.Redis, url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("runqy_notebook.worker.worker.MOST_ABANDONED", 2)
+    monkeypatch.setattr("runqy_notebook.worker.crew.MOST_ABANDONED", 2)
     log = Log()
     go_on = threading.Event()
 

@@ -871,3 +871,17 @@ def test_a_nonsensical_heartbeat_makes_a_worker_all_the_same(
     assert (to_bytes(odd_one.id), odd_one.pid, odd_one.concurrency) == (b"\xff", None, 0)
     assert (odd_one.last_beat, odd_one.is_healthy, odd_one.is_live) == (None, False, True)
     assert (text.id, text.status) == ("text:1", "gone")
+
+
+def test_a_queue_tells_the_memory_that_its_stored_results_take(
+    client: redis.Redis, inspector: Inspector
+) -> None:
+    client.sadd("asynq:queues", "q_default", "empty")
+    client.zadd("asynq:q_default:completed", {"a": NOW, "b": NOW, "unstored": NOW})
+    client.set("asynq:result:a", "x" * 100)
+    client.set("asynq:result:b", "x" * 50)
+
+    found = {record.queue: record.result_bytes for record in inspector.queue_records()}
+
+    assert found == {"q_default": 150, "empty": 0}
+    assert inspector.queue_records(scan=False)[0].result_bytes is None

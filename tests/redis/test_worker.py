@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import os
 import threading
+import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 import redis as redis_py
@@ -13,6 +15,7 @@ import redis as redis_py
 from runqy_notebook.errors import ConnectionFailedError, LoadError
 from runqy_notebook.registry import Registry
 from runqy_notebook.wire.outcomes import Completed
+from runqy_notebook.worker.batch import WINDOW
 from tests.broking import BASE, field, places, push
 from tests.servers import RunningServer, free_port
 from tests.waiting import wait_until
@@ -56,7 +59,11 @@ def test_queues_of_equal_priority_take_turns(redis: redis_py.Redis, url: str) ->
         for number in range(10):
             push(redis, f"{queue[:3]}{number}", queue)
 
-    with working(url, registry_of(log.note), "one", "two"):
+    def handler(payload: Any) -> None:
+        time.sleep(2 * WINDOW)  # too long for a claim of several
+        log.note(payload)
+
+    with working(url, registry_of(handler), "one", "two"):
         wait_until(lambda: len(log) == 20, "not all ran")
 
     assert [entry[:3] for entry in log.entries] == ["one", "two"] * 10
