@@ -16,6 +16,7 @@ from redis.client import Pipeline
 
 from runqy_notebook.broker import listing
 from runqy_notebook.broker.broker import WrongTypeError
+from runqy_notebook.broker.columns import PendingColumns, read_pending
 from runqy_notebook.broker.holdings import result_bytes
 from runqy_notebook.broker.listing import LIVELIEST_FIRST, NO_HASH, answers
 from runqy_notebook.broker.notes import Said, read_said
@@ -54,11 +55,12 @@ class Inspector:
         self.client = client
         self.layout = layout
 
-    def known_queues(self, *, scan: bool = True) -> list[str]:
+    def known_queues(self, *, scan: bool = True, beginning: str = "") -> list[str]:
         """The queues that somebody enqueued to or serves, in name order.
 
         Without `scan` only those that ever were ours; with it also what foreign workers serve and
-        what the first 100,000 keys of this Redis show.
+        what the first 100,000 keys of this Redis show. `beginning` spares the scan what begins
+        otherwise: the server then has not to look up the type of each key.
         """
         pipe = self._pipe()
         pipe.smembers(self.layout.queues)
@@ -66,7 +68,7 @@ class Inspector:
         if scan:
             for worker in self._heartbeats(self._listed_workers()):
                 names.update(() if worker.is_ours else worker.queues)
-            for key in self._scan(self.layout.root + "*", "list"):
+            for key in self._scan(f"{self.layout.root}{beginning}*", "list"):
                 for ending in (State.PENDING.value, State.ACTIVE.value):
                     if key.endswith(":" + ending):
                         names.add(self.layout.queue_of_base(key.removesuffix(ending)))
@@ -80,13 +82,13 @@ class Inspector:
         if name is None:
             return self.known_queues(scan=scan)
         queues.checked(name)
-        known = self.known_queues(scan=scan)
+        known = self.known_queues(scan=scan, beginning=name)  # a name holds no wildcard
         chosen = [queue for queue in known if queues.selects(name, queue)]
         if chosen:
             return chosen
         if self.client.exists(*(self.layout.queue(name).of(state) for state in State)):
             return [name]  # beyond what a scan sees, or of a wrong type
-        raise UnknownQueueError(name, known)
+        raise UnknownQueueError(name, self.known_queues(scan=scan))
 
     def count(self, queue: str | None, state: State) -> int:
         """How many tasks are in this state; raises what `select` raises, and WrongTypeError."""
@@ -117,6 +119,13 @@ class Inspector:
             found.sort(key=listing.order(each, lengths))
             records += (record for _, record in found[:wanted])
         return records
+
+    def pending(self, queue: str | None, limit: int | None = None) -> PendingColumns | None:
+        """What `tasks` gives of pending tasks, by columns; None where this server cannot. Raises
+        the same.
+        """
+        lengths = self._lengths(queue, self.select(queue), State.PENDING)
+        return read_pending(self.client, self.layout, lengths, limit)
 
     def task(self, task_id: str) -> TaskRecord:
         """One task, in whichever queue it is; raises UnknownTaskError and WrongTypeError.

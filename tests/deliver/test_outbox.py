@@ -222,7 +222,7 @@ def test_who_listens_to_the_queue_is_told_of_attempts(redis: redis_py.Redis) -> 
             "by": "",
             "attempt": 1,
             "error": "answered 503",
-            "note": "somewhere",
+            "note": "to orders",
         }
     ]
 

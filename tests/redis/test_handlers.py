@@ -147,7 +147,11 @@ class Unencodable:
         raise SystemError("no dump")
 
 
-@pytest.mark.parametrize("value", [object(), b"bytes", Unencodable(), 10**5000, "\ud800"], ids=id)
+@pytest.mark.parametrize(
+    "value",
+    [object(), b"bytes", Unencodable(), 10**5000, "\ud800"],
+    ids=["object", "bytes", "hostile", "huge", "surrogate"],
+)
 def test_a_result_that_is_not_json_is_a_notice_and_never_a_retry(
     redis: redis_py.Redis, url: str, value: object
 ) -> None:
