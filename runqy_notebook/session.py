@@ -229,9 +229,18 @@ class Session(Controlling, Echoing):
         existed = enqueued.existed
         if self.events.subscriptions:
             state = State.SCHEDULED if options.is_for_later else State.PENDING
+            due_at = options.due_at(enqueued.at)
             for handle in (h for i, h in enumerate(handles) if i not in existed):
                 self.events.publish(
-                    Event(Kind.ENQUEUED, handle.id, queue, enqueued.at, self.id, state)
+                    Event(
+                        Kind.ENQUEUED,
+                        handle.id,
+                        queue,
+                        enqueued.at,
+                        self.id,
+                        state,
+                        due_at=due_at,
+                    )
                 )
         return [
             self._inbox.same(handle) if i in existed else handle for i, handle in enumerate(handles)

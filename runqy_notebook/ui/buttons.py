@@ -1,5 +1,5 @@
 """The buttons below a card: widgets, so that they live on after a page reload and while a cell
-awaits; gone once the task is done, as a dead widget shows as "Loading widget..." in a saved file.
+awaits; gone in the end, as a dead widget shows as "Loading widget..." in a saved file.
 """
 
 from __future__ import annotations
@@ -12,13 +12,19 @@ from runqy_notebook.errors import RunqyError
 from runqy_notebook.ui.publish import Bundle
 from runqy_notebook.wire.states import State
 
-_ACTIONS: Final = {"run_now": ("Run now", "Brings the task due at once"), "cancel": ("Cancel", "")}
+_ACTIONS: Final = {
+    "run_now": ("Run now", "Makes the task the next one to run"),
+    "cancel": ("Cancel", "Has the task end, or never run"),
+    "retry": ("Retry", "Runs the task once more"),
+    "delete": ("Delete", "Removes the task for good"),
+}
 
 _OFFERED: Final = {
     State.PENDING: ("cancel",),
     State.ACTIVE: ("cancel",),
     State.SCHEDULED: ("run_now", "cancel"),
     State.RETRY: ("run_now", "cancel"),
+    State.ARCHIVED: ("retry", "delete"),
 }
 
 
