@@ -48,9 +48,7 @@ class Buttons:
             display = "" if name in offered else "none"
             if button.layout.display != display:
                 button.layout.display = display
-                button.disabled = False
-        if is_cancelling:
-            self._buttons["cancel"].disabled = True
+        self._buttons["cancel"].disabled = is_cancelling
         made = self._row._repr_mimebundle_()
         bundle: Bundle = made[0] if isinstance(made, tuple) else made
         return {**bundle, "text/plain": ""}
@@ -90,4 +88,5 @@ class Buttons:
             self._act(name)
         except RunqyError as error:
             self._say(str(error))
-            button.disabled = False
+        finally:
+            button.disabled = False  # whether it is offered still, the next bundle tells

@@ -53,6 +53,7 @@ def act(payload):
 """
 
 
+@pytest.mark.any_kernel
 def test_prints_of_four_handlers_go_nowhere_but_to_their_tasks(kernel: Kernel) -> None:
     listening(kernel, PRINTS)
     kernel.run("go = []")
@@ -91,6 +92,7 @@ print("after")
 """
 
 
+@pytest.mark.any_kernel
 def test_capture_of_a_cell_has_the_cells_own_output(kernel: Kernel) -> None:
     listening(
         kernel,
@@ -120,6 +122,7 @@ def test_a_worker_started_within_capture_is_heard_after_it(kernel: Kernel) -> No
     assert kernel.run("lines('t')").value == "['handler']"
 
 
+@pytest.mark.any_kernel
 def test_the_streams_are_the_kernels_own_after_an_unload(kernel: Kernel) -> None:
     kernel.run("import sys, logging, asyncio, threading\nfrom IPython.utils.capture import *")
     kernel.run("%runqy worker stop")
@@ -194,6 +197,7 @@ def act(payload):
 """
 
 
+@pytest.mark.any_kernel
 def test_figures_of_handlers_go_to_their_tasks_and_to_no_cell(kernel: Kernel) -> None:
     kernel.run("%matplotlib inline\nfrom IPython.display import display\ndrawing = set()")
     listening(kernel, FIGURE)
@@ -252,6 +256,7 @@ coroutine.close()
 """
 
 
+@pytest.mark.any_kernel
 def test_nested_loops_leave_the_kernels_loop_alone(kernel: Kernel) -> None:
     listening(kernel, NESTED)
 
