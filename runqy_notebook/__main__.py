@@ -43,6 +43,7 @@ def _work(asked: argparse.Namespace) -> None:
             tuple(asked.queue) or tuple(REGISTRY.queues()),
             current.print_to_stderr,
             concurrency=asked.concurrency,
+            executor=asked.executor,
             store_results=asked.store_results or None,
             config=asked.config,
         )
@@ -69,6 +70,7 @@ def _parser() -> argparse.ArgumentParser:
     work.add_argument("queue", nargs="*", help="queues to serve; by default those of the handlers")
     work.add_argument("--url", help="Redis URL; by default as the settings say")
     work.add_argument("--concurrency", type=int, help="tasks run at a time")
+    work.add_argument("--executor", choices=("thread", "process"), help="where handlers run")
     work.add_argument("--store-results", action="store_true", help="write results to Redis")
     work.add_argument("--config", help="a runqy worker's config.yml")
     return parser

@@ -123,6 +123,15 @@ class Registry:
         owners = (queue, queues.parent_of(queue), None)
         return any(owner in owners for owner, _ in self._handlers)
 
+    def handlers_of(self, queue: str) -> list[Handler]:
+        """The handlers that run tasks of this queue, of whatever type."""
+        handlers = self._handlers  # replaced by whoever adds one
+        owners = (queue, queues.parent_of(queue), None)
+        of_type: dict[str | None, Handler] = {}
+        for owner in reversed(owners):
+            of_type |= {kind: found for (of, kind), found in handlers.items() if of == owner}
+        return list(of_type.values())
+
     def loader_for(self, queue: str) -> Loader | None:
         """The loader whose value the handlers of this queue are given."""
         for owner in (queue, queues.parent_of(queue), None):

@@ -66,10 +66,7 @@ def of_worker(worker: Worker | None, pending: Mapping[str, int]) -> Iterator[Fin
         what = f"The worker is paused: it claims nothing; {counted(waiting)} waiting."
         yield Finding(Kind.WORKER, None, None, what, "%runqy worker resume")
     for failure in worker.load_failures:
-        what = (
-            f"The @load function {failure.loader.name!r} raised "
-            f"{one_line(repr(failure.error), 160)}: the tasks that need it wait."
-        )
+        what = f"{one_line(failure.what, 240)}: the tasks that need it wait."
         yield Finding(Kind.WORKER, None, None, what, "Mend it and run its cell again.")
     for handler, seconds in status.starved.items():
         what = (
@@ -77,8 +74,8 @@ def of_worker(worker: Worker | None, pending: Mapping[str, int]) -> Iterator[Fin
             "other handler, could run meanwhile."
         )
         remedy = (
-            "Work its queue in a process of its own: save it to a file, then "
-            f"!python -m runqy_notebook work FILE {status.names[0]}"
+            "Have handlers run in processes: %runqy worker stop, then "
+            f"%runqy worker start {status.names[0]} --executor process"
         )
         yield Finding(Kind.STARVED, None, None, what, remedy)
     if status.abandoned:

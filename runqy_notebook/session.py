@@ -6,6 +6,7 @@ The magics parse, call a session and display; a script does the same without the
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import Executor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -151,19 +152,25 @@ class Session(Controlling, Echoing):
         *names: str,
         concurrency: int | None = None,
         store_results: bool | None = None,
+        executor: str | Executor | None = None,
         config: str | Path | None = None,
         **options: object,
     ) -> Worker:
         """Starts the worker, or has the running one serve these queues too.
 
         A name covers the queue itself and all sub-queues of that parent. `config` is a runqy
-        worker's config.yml, whose values the arguments override. Raises LoadError when a @load
-        function raises, HandlerError when no queue is named anywhere, SettingsError.
+        worker's config.yml, whose values the arguments override. `executor` says where handlers
+        run: "thread", "process", or an executor of yours, which stays yours. Raises LoadError when
+        a @load function raises, HandlerError when no queue is named anywhere or a handler cannot
+        run there, SettingsError.
         """
         adopt.collect(REGISTRY)
         path = config or self.settings.config_file
         file = read_worker_file(path) if path else WorkerFile(())
         asked = {"concurrency": concurrency, "store_results": store_results, **options}
+        lent = executor if isinstance(executor, Executor) else None
+        if lent is None:
+            asked["executor"] = executor
         values = {**file.settings, **{k: v for k, v in asked.items() if v is not None}}
         settings = _with(self.settings, values)
         serve = names or file.queues or _named(self.settings.queue)
@@ -173,13 +180,15 @@ class Session(Controlling, Echoing):
                 "inference), or set one (%config Runqy.queue = 'inference', RUNQY_QUEUE)."
             )
         if self.worker is None:
-            worker = self._new_worker(serve, settings, file.priorities)
+            worker = self._new_worker(serve, settings, file.priorities, lent)
             worker.start()
             self.worker = worker
             self._subscriber.hear_channel(self._broker.channels.control, self._asked)
         else:
             self.worker.serve(serve)
-            _warn_of_what_stays(self.worker.settings, values)
+            _warn_of_what_stays(
+                self.worker.settings, {**values, "executor": lent} if lent else values
+            )
             if "concurrency" in values:
                 self.worker.resize(settings.concurrency)
         self._names.served.update(serve)
@@ -263,7 +272,11 @@ class Session(Controlling, Echoing):
                 self._sweeper.look_after(record.queue)
 
     def _new_worker(
-        self, names: Sequence[str], settings: Settings, priorities: Mapping[str, int]
+        self,
+        names: Sequence[str],
+        settings: Settings,
+        priorities: Mapping[str, int],
+        executor: Executor | None,
     ) -> Worker:
         return Worker(
             self._broker,
@@ -274,6 +287,7 @@ class Session(Controlling, Echoing):
             on_notice=self._on_notice,
             events=self.events,
             addressing=self._addressing(),
+            executor=executor,
         )
 
 

@@ -38,8 +38,9 @@ def _setting(
     least: float | None = None,
     most: int = MOST,
     is_shown: bool = True,
+    among: tuple[str, ...] = (),
 ) -> Any:
-    told = {"help": help_text, "least": least, "most": most}
+    told = {"help": help_text, "least": least, "most": most, "among": among}
     return field(default=default, repr=is_shown, metadata=told)
 
 
@@ -57,8 +58,15 @@ class Settings:
     state_dir: str | None = _setting(None, "where the embedded server keeps its data")
     queue: str | None = _setting(None, "the queue that run() serves")
     config_file: str | None = _setting(None, "a runqy worker's config.yml")
-    separator: str = _setting("_", "between a parent queue and its sub-queue: _ : or .")
+    separator: str = _setting(
+        "_", "between a parent queue and its sub-queue: _ : or .", among=("_", ":", ".")
+    )
     concurrency: int = _setting(1, "tasks that a worker runs at a time", least=1, most=1000)
+    executor: str = _setting(
+        "thread",
+        "where handlers run: thread, or process (one per slot)",
+        among=("thread", "process"),
+    )
     store_results: bool = _setting(False, "write results to asynq:result:ID")
     result_ttl: float = _setting(3600.0, "life of a stored result", least=1)
     max_retry: int = _setting(3, "retries of a task that does not say", least=0)
@@ -135,8 +143,10 @@ def converted(name: str, value: object, source: str) -> object:
     if least is not None and not least <= ready <= most:
         bound = f"at least {least:g}" if ready < least else f"at most {most}"
         raise SettingsError(f"The setting {name} must be {bound}, not {shown} ({source}).")
-    if name == "separator" and ready not in ("_", ":", "."):
-        raise SettingsError(f"The setting separator is one of _ : . and not {shown} ({source}).")
+    among = FIELDS[name].metadata["among"]
+    if among and ready not in among:
+        options = " ".join(among)
+        raise SettingsError(f"The setting {name} is one of {options} and not {shown} ({source}).")
     if name == "webhook_secret" and not all(map(_SECRET.fullmatch, str(ready).split())):
         raise SettingsError(
             "The setting webhook_secret wants 'whsec_' and the base64 of 24 to 64 bytes, or two of "

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import Executor
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
@@ -50,19 +51,22 @@ def new_worker(
     on_outcome: Callable[[Outcome], None] = lambda outcome: None,
     on_notice: Callable[[str], None] = lambda text: None,
     events: Events | None = None,
+    executor: str | Executor = "thread",
     **settings: Any,
 ) -> Worker:
     """A worker that was not started yet."""
+    is_named = isinstance(executor, str)
     client = open_client(server) if isinstance(server, str) else server
     return Worker(
         Broker(client, "the test server", KEPT),
         names or ("mail",),
-        replace(QUICK, **settings),
+        replace(QUICK, **settings, **({"executor": executor} if is_named else {})),
         registry=registry,
         priorities=priorities,
         on_outcome=on_outcome,
         on_notice=on_notice,
         events=events,
+        executor=None if isinstance(executor, str) else executor,
     )
 
 

@@ -12,6 +12,7 @@ NAMES = (
     "enqueue_many",
     "drain",
     "overlap",
+    "cores",
     "latency",
     "wake",
     "listing",

@@ -13,13 +13,14 @@ from benchmarks.harness import Bench, Figures, Goal, Row, quantile, row
 
 DRAINING = Goal("p95 <= 1.5x idle", at_most=1.5)
 THREAD = Goal("p95 <= 3x idle", at_most=3.0)
+PROCESS = Goal("p95 <= 1.2x idle", at_most=1.2)
 REST = 0.02  # seconds between two cells
 
 _SETUP = """
 %load_ext runqy_notebook
 import threading
 import runqy_notebook as rn
-from runqy_notebook import task
+from runqy_notebook import current_task, task
 from runqy_notebook.current import session
 over = threading.Event()
 
@@ -31,6 +32,12 @@ def noop(payload):
 def hot(payload):
     n = 0
     while not over.is_set():
+        n += 1
+
+@task(queue="beside")
+def beside(payload):
+    n = 0
+    while not current_task().cancelled:
         n += 1
 
 worker = session().start_worker("bench")
@@ -53,7 +60,9 @@ def _completed(kernel: kernels.Kernel) -> int:
 
 
 def _one_kernel(kernel: kernels.Kernel, client: redis.Redis, cells: int) -> dict[str, float]:
-    """The percentile with the worker idle, draining, and running a handler that computes."""
+    """The percentile with the worker idle, draining, and running a handler that
+    computes, in a thread and in a process.
+    """
     kernel.run(_SETUP)
     told = {"idle": _cells(kernel, cells)}
 
@@ -67,20 +76,31 @@ def _one_kernel(kernel: kernels.Kernel, client: redis.Redis, cells: int) -> dict
 
     kernel.run("worker.serve(['hot']); handle = session().enqueue('hot', {})")
     client.delete(raw.PENDING)
+    _await_active(kernel)
+    told["thread"] = _cells(kernel, cells)
+    kernel.run("over.set(); handle.wait(10); session().stop_worker()")
+
+    kernel.run("worker = session().start_worker('beside', executor='process')")
+    kernel.run("handle = session().enqueue('beside', {})")
+    _await_active(kernel)
+    told["process"] = _cells(kernel, cells)
+    kernel.run("session().stop_worker()")
+    return told
+
+
+def _await_active(kernel: kernels.Kernel) -> None:
     while "active" not in kernel.said("print(handle.state)")[1]:
         time.sleep(0.05)
-    told["thread"] = _cells(kernel, cells)
-    kernel.run("over.set(); handle.wait(10)")
-    return told
 
 
 def measure(bench: Bench) -> list[Row]:
     cells = bench.size(200, 60)
-    phases = {"idle": None, "draining": DRAINING, "thread": THREAD}
+    phases = {"idle": None, "draining": DRAINING, "thread": THREAD, "process": PROCESS}
     titles = {
         "idle": "the worker idle",
         "draining": "draining no-ops",
         "thread": "a CPU-bound handler in a thread",
+        "process": "a CPU-bound handler in a process",
     }
     samples: dict[str, list[Figures]] = {titles[phase]: [] for phase in phases}
     for _ in range(bench.rounds):

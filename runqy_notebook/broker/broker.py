@@ -310,9 +310,9 @@ def _row(number: int, outcome: Outcome, kept: Retention) -> tuple[object, ...]:
             return (*head, "retry", to_bytes(error), task.retry + 1, delay, b"", b"")
         case Archived(error=error, parcel=parcel):
             return (*head, "archive", to_bytes(error), 0, 0, b"", _parcel(parcel, kept))
-        case Crashed(error=error, parcel=parcel):
-            limit = kept.crash_limit
-            return (*head, "crash", to_bytes(error), limit, 0, b"", _parcel(parcel, kept))
+        case Crashed(error=error, parcel=parcel, is_known=is_known):
+            limit, doubt = kept.crash_limit, b"" if is_known else b"?"
+            return (*head, "crash", to_bytes(error), limit, 0, doubt, _parcel(parcel, kept))
         case Released():
             return (*head, "release", b"", 0, 0, b"", b"")
 

@@ -109,7 +109,7 @@ def worker_start(cell: Cell, queue: list[str], **options: Any) -> None:
     worker = session.start_worker(*queue, **options)
     found = worker.status
     word = "runs already; it serves" if worker is before else "serves"
-    slots = f"{counted(found.concurrency, 'task')} at a time"
+    slots = f"{counted(found.concurrency, 'task')} at a time{_where(found.executor)}"
     print(f"Worker {word} {', '.join(found.names)} ({', '.join(found.queues)}), {slots}.")
     if found.without_handler:
         hints = [did_you_mean(name, REGISTRY.queues()) for name in queue]
@@ -117,6 +117,12 @@ def worker_start(cell: Cell, queue: list[str], **options: Any) -> None:
             f"No handler yet for {', '.join(found.without_handler)}: tasks wait there until a "
             f"@task is defined.{next(filter(None, hints), '')}"
         )
+
+
+def _where(executor: str) -> str:
+    """Where handlers run, where that is worth a word."""
+    words = {"thread": "", "process": ", each in a process of its own"}
+    return words.get(executor, f", in a {executor}")
 
 
 def worker_stop(cell: Cell, timeout: float | None) -> None:
@@ -145,15 +151,16 @@ def worker_status(cell: Cell) -> None:
     words = ["paused" if found.is_paused else "running", "" if found.is_healthy else "(Redis away)"]
     print(
         f"Worker {found.id} {' '.join(filter(None, words))}: serves {', '.join(found.names)} "
-        f"({', '.join(found.queues)}), {len(found.running)} of {found.concurrency} slots busy, "
+        f"({', '.join(found.queues)}), {len(found.running)} of {found.concurrency} slots busy"
+        f"{_where(found.executor)}, "
         f"{found.completed} completed, {counted(found.failed, 'failed attempt')}."
     )
     for task_id, seconds in found.running.items():
         print(f"  {task_id} has run for {seconds:.1f} s")
     for handler, seconds in found.starved.items():
         print(
-            f"  the handler {handler} held Python's lock for {seconds:.1f} s; work its queue in a "
-            "process of its own: python -m runqy_notebook work FILE"
+            f"  the handler {handler} held Python's lock for {seconds:.1f} s; start the worker "
+            "with --executor process"
         )
     if found.abandoned:
         print(f"  {found.abandoned} handler(s) past their time limit still run in the background")

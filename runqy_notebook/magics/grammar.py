@@ -13,6 +13,7 @@ from runqy_notebook.magics.values import count, count_or_zero, duration, moment,
 from runqy_notebook.wire.states import State
 
 _STATES = [state.value for state in State]
+_EXECUTORS = ["thread", "process"]
 
 
 def all_commands() -> list[Command]:
@@ -93,6 +94,13 @@ def _working() -> Iterable[Command]:
     )
     start.argument("queue", nargs="*", metavar="QUEUE", help="each with all its sub-queues")
     start.argument("--concurrency", type=count, metavar="N", help="tasks that run at a time")
+    start.argument(
+        "--executor",
+        type=one_of(_EXECUTORS),
+        choices=_EXECUTORS,
+        metavar="WHERE",
+        help="thread, or process: where handlers run",
+    )
     start.argument(
         "--store-results", action="store_true", default=None, help="keep results in Redis"
     )

@@ -57,13 +57,14 @@ class Released:
 
 @dataclass(frozen=True, slots=True)
 class Crashed:
-    """The task killed the process that ran it apart from the kernel. The parcel goes out if it is
-    archived for that.
+    """The process that ran the task apart from the kernel died: of the task, or, where that is not
+    known, perhaps of another one that ran there. The parcel goes out if it is archived for that.
     """
 
     task: Task
     error: str
     parcel: Parcel | None = None
+    is_known: bool = True
 
 
 Outcome: TypeAlias = Completed | Retried | Archived | Released | Crashed

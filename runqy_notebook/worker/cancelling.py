@@ -66,6 +66,8 @@ class Cancelling:
             self._ends = {token: end for token, end in self._ends.items() if token in tokens}
             ends = dict(self._ends)
         for slot, running in held:
+            if slot.place is not None or running.task.is_suspect:
+                continue  # where it runs, it is ended
             if now < ends.get(running.task.token, float("inf")) or slot.running is not running:
                 continue
             outcome = Archived(running.task, CANCELLED)

@@ -3,22 +3,59 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from typing import Protocol
 
-from runqy_notebook.tasks import Loader, Registry
-from runqy_notebook.worker.contexts import Contexts, SlotLoop
+from runqy_notebook.errors import HandlerError, LoadError, RunqyError, one_line
+from runqy_notebook.tasks import Handler, Loader, Registry
+from runqy_notebook.worker.contexts import Contexts
+from runqy_notebook.worker.portable import NotPortableError
 from runqy_notebook.worker.run import traceback_of
 from runqy_notebook.worker.serving import Serving
 
 
 @dataclass(frozen=True, slots=True)
 class LoadFailure:
-    """A loader that raised, with its traceback as text."""
+    """A loader that raised, with its traceback as text, or a handler that cannot be sent to where
+    it is to run.
+    """
 
-    loader: Loader
+    part: Loader | Handler
     error: BaseException
     traceback_text: str
+
+    @property
+    def what(self) -> str:
+        """What is wrong."""
+        if isinstance(self.error, NotPortableError):
+            return f"{self._part} cannot run in another process: {self.error}"
+        return f"{self._part} raised {one_line(repr(self.error), 160)}"
+
+    def as_error(self) -> RunqyError:
+        """What a person is told whose worker did not start."""
+        if isinstance(self.error, NotPortableError):
+            remedy = "Make that in the handler or in @load, or use --executor thread."
+            return HandlerError(f"{self.what}. {remedy}")
+        return LoadError(self.part.name, self.error, self.traceback_text)
+
+    def as_notice(self) -> str:
+        """What is told of a worker that runs already."""
+        if isinstance(self.error, NotPortableError):
+            return f"{self.what}. Its queues wait until it is defined again."
+        return f"{self._part} raised; its queues wait:\n{self.traceback_text}"
+
+    @property
+    def _part(self) -> str:
+        kind = "The handler" if isinstance(self.part, Handler) else "The @load function"
+        return f"{kind} {self.part.name!r}"
+
+
+class Place(Protocol):
+    """Where a slot runs handlers."""
+
+    def load(self, loader: Loader) -> object: ...
+    def check(self, handler: Handler) -> None: ...
 
 
 class Loading:
@@ -33,13 +70,13 @@ class Loading:
         serving: Serving,
         notice: Callable[[str], None],
     ) -> None:
-        self.failures: dict[Loader, LoadFailure] = {}
+        self.failures: dict[Loader | Handler, LoadFailure] = {}
         self.done = threading.Event()  # the first round is over
         self._registry = registry
         self._contexts = contexts
         self._serving = serving
         self._notice = notice
-        self._loaded: set[Loader] = set()
+        self._ready: set[Loader | Handler] = set()
         self._version: object = None
         self._lock = threading.Lock()
 
@@ -48,52 +85,57 @@ class Loading:
         """Whether handlers, loaders or queues have changed since the last round."""
         return self._version != self._state()
 
-    def prepare(self, loop: SlotLoop) -> None:
-        """Runs, on this thread, the loaders that are new; queues whose loader raises are barred
-        until it is defined again.
+    def prepare(self, place: Place) -> None:
+        """Runs, on this thread, the loaders that are new, for handlers at this place; queues whose
+        loader raises, or whose handler cannot run there, are barred until it is defined again.
         """
         if not self.is_due or not self._lock.acquire(blocking=False):
             return
         try:
             version = self._state()
-            self._load_for(loop)
+            self._load_for(place)
             self._version = version
         finally:
             self._lock.release()
             self.done.set()
 
-    def _load_for(self, loop: SlotLoop) -> None:
-        needed = {
-            queue: loader
-            for queue in self._serving.watched
-            if self._registry.serves(queue) and (loader := self._registry.loader_for(queue))
-        }
-        loaders = set(needed.values())
-        self._loaded &= loaders
-        self._bar(needed, loaders - self._loaded)
+    def _load_for(self, place: Place) -> None:
+        needed = {queue: self._needed(queue) for queue in self._serving.watched}
+        parts = {part for those in needed.values() for part in those}
+        self._ready &= parts
+        self._bar(needed, (part for part in parts - self._ready if isinstance(part, Loader)))
         known, self.failures = self.failures, {}
-        for loader in loaders - self._loaded:
-            failure = known.get(loader) or self._load(loader, loop)
+        for part in parts - self._ready:
+            failure = known.get(part) or self._failure(part, place)
             if failure:
-                self.failures[loader] = failure
+                self.failures[part] = failure
             else:
-                self._loaded.add(loader)
-            if failure and self.done.is_set() and loader not in known:
-                self._notice(
-                    f"@load function {loader.name!r} raised; its queues wait:\n"
-                    f"{failure.traceback_text}"
-                )
-        self._contexts.forget_others(loaders)
-        self._bar(needed, set(self.failures))
+                self._ready.add(part)
+            if failure and self.done.is_set() and part not in known:
+                self._notice(failure.as_notice())
+        self._contexts.forget_others({part for part in parts if isinstance(part, Loader)})
+        self._bar(needed, self.failures)
 
-    def _bar(self, needed: dict[str, Loader], loaders: set[Loader]) -> None:
-        self._serving.barred = frozenset(q for q, loader in needed.items() if loader in loaders)
+    def _needed(self, queue: str) -> set[Loader | Handler]:
+        """What must be ready before a task of this queue can run."""
+        handlers = self._registry.handlers_of(queue)
+        loader = self._registry.loader_for(queue)
+        return {*handlers, loader} if handlers and loader else {*handlers}
 
-    def _load(self, loader: Loader, loop: SlotLoop) -> LoadFailure | None:
+    def _bar(
+        self, needed: dict[str, set[Loader | Handler]], missing: Iterable[Loader | Handler]
+    ) -> None:
+        missing = set(missing)
+        self._serving.barred = frozenset(q for q, parts in needed.items() if parts & missing)
+
+    def _failure(self, part: Loader | Handler, place: Place) -> LoadFailure | None:
         try:
-            self._contexts.of(loader, loop)
+            if isinstance(part, Loader):
+                place.load(part)
+            else:
+                place.check(part)
         except BaseException as error:  # noqa: BLE001 - the user's function may raise anything
-            return LoadFailure(loader, error, traceback_of(error))
+            return LoadFailure(part, error, traceback_of(error))
         return None
 
     def _state(self) -> object:

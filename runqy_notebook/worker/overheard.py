@@ -1,65 +1,73 @@
-"""What a task says that runs in a process of its own: heard there, and told here."""
+"""What handlers print in a process of their own, also by other programs: heard there, told here."""
 
 from __future__ import annotations
 
 import codecs
 import os
-import pickle
 import select
 import subprocess
+import sys
 import threading
-from collections.abc import Mapping
-from typing import IO
 
-from runqy_notebook.running import Report, reporting_task
+from runqy_notebook.running import Report
+from runqy_notebook.worker.inside import END
 
-_TICK = 0.2  # seconds between looks at whether a silent child still lives
-_CHUNK = 2**16  # bytes
+TICK = 0.2  # seconds between looks at whether a silent child still lives
+CHUNK = 2**16  # bytes
+_LATE = 1.0  # seconds that the last words of a task may take on their way
 
 
-class Replies:
-    """A handler's report in the child: its progress on the way that its answer takes, its lines
-    with what it prints.
+class Overheard:
+    """Hands what a child prints to `report`, that of the task it runs, or ran last; before the
+    first one to whoever looks at this process. A thread, until the child ends.
     """
 
-    def __init__(self, replies: IO[bytes]) -> None:
-        self._replies = replies
-        self._lock = threading.Lock()
+    def __init__(self, child: subprocess.Popen[bytes]) -> None:
+        self.report: Report | None = None
+        self._child = child
+        self._pending = b""
+        self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
+        self._ends = threading.Semaphore(0)
+        self._thread = threading.Thread(target=self._live, name="runqy-overheard", daemon=True)
+        self._thread.start()
 
-    def write(self, stream: str, text: str) -> None:
-        print(text, end="", flush=True)
+    def catch_up(self) -> None:
+        """Waits until everything is told that was printed before the END last written."""
+        self._ends.acquire(timeout=_LATE)
 
-    def progress(self, done: float, total: float, note: str) -> None:
-        with self._lock:
-            pickle.dump(("progress", done, total, note), self._replies)
-            self._replies.flush()
+    def join(self) -> None:
+        """Waits until the last words of a child that ended are told."""
+        self._thread.join()
 
-    def show(self, data: Mapping[str, str], display_id: str = "") -> None:
-        print(data.get("text/plain", ""), flush=True)
+    def _live(self) -> None:
+        assert self._child.stderr is not None  # noqa: S101 - asked for
+        with self._child.stderr as printed:
+            while True:
+                if os.name != "nt" and not select.select([printed], [], [], TICK)[0]:
+                    if self._child.poll() is not None:
+                        break  # who still holds the pipe is a child of the child
+                    continue
+                chunk = os.read(printed.fileno(), CHUNK)
+                if not chunk:
+                    break
+                self._read(chunk)
+        self._tell(self._pending)
 
+    def _read(self, chunk: bytes) -> None:
+        before, *parts = (self._pending + chunk).split(END)
+        for part in parts:
+            self._tell(before, is_last=True)
+            self._ends.release()
+            before = part
+        begun = next((n for n in range(len(END) - 1, 0, -1) if before.endswith(END[:n])), 0)
+        self._pending = before[len(before) - begun :]
+        self._tell(before[: len(before) - begun])
 
-def listen(child: subprocess.Popen[bytes]) -> threading.Thread:
-    """Hands what the child prints to the calling task's report, until the child ends."""
-    task = reporting_task()
-    report = task.report if task is not None else None
-    thread = threading.Thread(
-        target=_listen, args=(child, report), name="runqy-overheard", daemon=True
-    )
-    thread.start()
-    return thread
-
-
-def _listen(child: subprocess.Popen[bytes], report: Report | None) -> None:
-    assert child.stderr is not None  # noqa: S101 - asked for
-    decode = codecs.getincrementaldecoder("utf-8")("replace").decode
-    with child.stderr as printed:
-        while True:
-            if os.name != "nt" and not select.select([printed], [], [], _TICK)[0]:
-                if child.poll() is not None:
-                    return  # who still holds the pipe is a child of the child
-                continue
-            chunk = os.read(printed.fileno(), _CHUNK)
-            if not chunk:
-                return
-            if report is not None:
-                report.write("stdout", decode(chunk))
+    def _tell(self, printed: bytes, *, is_last: bool = False) -> None:
+        text = self._decoder.decode(printed, is_last)
+        if not text:
+            return
+        if self.report is not None:
+            self.report.write("stdout", text)
+        elif sys.stdout is not None:
+            sys.stdout.write(text)

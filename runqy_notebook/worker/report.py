@@ -33,6 +33,7 @@ class Status:
     queues: list[str]
     without_handler: list[str]
     concurrency: int
+    executor: str
     is_paused: bool
     is_healthy: bool
     completed: int

@@ -9,11 +9,12 @@ import traceback
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 from runqy_notebook.broker.ledger import Entry
 from runqy_notebook.errors import HandlerError, PayloadError, did_you_mean, one_line
 from runqy_notebook.settings import Settings
-from runqy_notebook.tasks import Fail, Handler, Registry, Retry
+from runqy_notebook.tasks import Fail, Handler, Loader, Registry, Retry
 from runqy_notebook.wire.backoff import retry_delay
 from runqy_notebook.wire.documented import Task
 from runqy_notebook.wire.events import LARGEST_RESULT
@@ -27,9 +28,9 @@ from runqy_notebook.wire.outcomes import (
     Retried,
 )
 from runqy_notebook.wire.payload import decode_payload, encode_small, encode_value
-from runqy_notebook.worker import apart
 from runqy_notebook.worker.contexts import Contexts, SlotLoop
 from runqy_notebook.worker.leash import Ending, Leash
+from runqy_notebook.worker.portable import DiedError, NotPortableError, RaisedError, ShutError
 
 _nesting = importlib.util.find_spec("nest_asyncio")
 _NOT_THE_USERS = (
@@ -46,16 +47,26 @@ _CLEANING_UP = 0.2  # seconds that a cancelled coroutine gets for its `finally`
 _LONGEST_DELAY = 10 * 365 * 86_400.0  # seconds
 
 
+class Away(Protocol):
+    """Where handlers run that do not run in the slot's thread."""
+
+    def run(
+        self, handler: Handler, loader: Loader | None, task: Task, seconds: float, leash: Leash
+    ) -> object:
+        """The handler's value; raises what `portable` lists, and TimeoutError."""
+
+
 @dataclass(frozen=True, slots=True)
 class Run:
-    """A task on its way through a slot: the slot's event loop, how it is told to end, and the
-    place where it stands for the guardian to see.
+    """A task on its way through a slot: the slot's event loop, how it is told to end, the place
+    where it stands for the guardian to see, and where it runs, if not in the slot's thread.
     """
 
     task: Task
     loop: SlotLoop
     leash: Leash
     entry: Entry
+    away: Away | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,27 +100,33 @@ class Runner:
             return Archived(task, f"the payload is unusable: {one_line(error)}")
         if task.time_left is not None and task.time_left <= 0:
             return Archived(task, "its deadline had passed before it was started")
-        if task.is_suspect:
-            return self._run_apart(run, handler)
+        if task.is_suspect or run.away is not None:
+            return self._run_away(run, handler)
         return self.completed(task, handler, self._call(run, handler, payload))
 
-    def _run_apart(self, run: Run, handler: Handler) -> Outcome:
-        """In a process of its own: the task was lost with its worker before, and may be why."""
-        task = run.task
+    def _run_away(self, run: Run, handler: Handler) -> Outcome:
+        """In another process. A suspect gets one to itself: it was lost with its worker before, and
+        may be why.
+        """
+        from runqy_notebook.worker.apart import Apart  # seldom needed
+
+        task, seconds = run.task, self.timeout(run.task)
         loader = self.registry.loader_for(task.queue) if handler.takes_context else None
+        away = run.away
+        if task.is_suspect or away is None:
+            away = Apart(run.entry, self.settings.cancel_grace)
         try:
-            seconds = self.timeout(task)
-            value = apart.run_apart(handler, loader, task, seconds, run.leash, run.entry)
-        except apart.DiedError as error:
-            return Crashed(task, str(error))
-        except apart.NotPortableError as error:
-            return Archived(
-                task,
-                f"held: it was running when its worker died, and its handler cannot run in a "
-                f"process of its own ({one_line(error)})",
-            )
+            value = away.run(handler, loader, task, seconds, run.leash)
+        except DiedError as error:
+            return Crashed(task, str(error), is_known=error.is_known)
+        except ShutError:
+            return Released(task)
+        except NotPortableError as error:
+            was_lost = "it was running when its worker died, and " if task.is_suspect else ""
+            why = f"its handler cannot run in another process ({one_line(error)})"
+            return Archived(task, f"held: {was_lost}{why}")
         except TimeoutError:
-            return self.failed(task, HandlerTimeout(self.timeout(task)))
+            return self.failed(task, HandlerTimeout(seconds))
         return self.completed(task, handler, value)
 
     def _call(self, run: Run, handler: Handler, payload: object) -> object:
@@ -122,9 +139,7 @@ class Runner:
             arguments += (self.contexts.of(self.registry.loader_for(run.task.queue), run.loop),)
         value = handler.function(*arguments)
         if inspect.isawaitable(value):
-            ended = run.loop.run(_within(self.timeout(run.task), value, run.leash))
-            assert isinstance(ended, _Ended)  # noqa: S101 - for the type checker
-            return ended.value_or_raise()
+            return within_its_time(run.loop, value, self.timeout(run.task), run.leash)
         return value
 
     def timeout(self, task: Task) -> float:
@@ -153,6 +168,8 @@ class Runner:
     def failed(self, task: Task, error: BaseException) -> Outcome:
         """Another attempt where the task has one left and the handler did not give up."""
         text, told = describe(error), traceback_of(error)
+        if isinstance(error, RaisedError) and error.cause is not None:
+            error = error.cause
         if isinstance(error, Fail) or not task.has_retry_left:
             return Archived(task, text, error, told)
         delay = _asked_delay(error) if isinstance(error, Retry) else None
@@ -183,6 +200,10 @@ class HandlerTimeout(Exception):  # noqa: N818 - what the task's record says
 
     def __init__(self, seconds: float) -> None:
         super().__init__(f"timed out after {seconds:g} s")
+        self.seconds = seconds
+
+    def __reduce__(self) -> tuple[type[HandlerTimeout], tuple[float]]:
+        return HandlerTimeout, (self.seconds,)
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,6 +219,15 @@ class _Ended:
         if self.error is not None:
             raise self.error
         return self.value
+
+
+def within_its_time(
+    loop: SlotLoop, value: Awaitable[object], seconds: float, leash: Leash
+) -> object:
+    """What the awaitable gives, or raises, HandlerTimeout for one."""
+    ended = loop.run(_within(seconds, value, leash))
+    assert isinstance(ended, _Ended)  # noqa: S101 - for the type checker
+    return ended.value_or_raise()
 
 
 async def _within(seconds: float, value: Awaitable[object], leash: Leash) -> _Ended:
@@ -237,7 +267,7 @@ def describe(error: BaseException) -> str:
     try:
         if isinstance(error, (Fail, Retry)):
             text = one_line(getattr(error, "why", error), ERROR_LIMIT) or type(error).__name__
-        elif isinstance(error, (HandlerTimeout, HandlerError, apart.RaisedError)):
+        elif isinstance(error, (HandlerTimeout, HandlerError, RaisedError)):
             text = str(error)
         else:
             message = str(error)
@@ -250,7 +280,7 @@ def describe(error: BaseException) -> str:
 
 def traceback_of(error: BaseException) -> str:
     """The traceback from the handler's own frame on, as Python prints it."""
-    if isinstance(error, apart.RaisedError):
+    if isinstance(error, RaisedError):
         return error.traceback_text
     step = error.__traceback__
     while step and step.tb_next and step.tb_frame.f_code.co_filename.startswith(_NOT_THE_USERS):

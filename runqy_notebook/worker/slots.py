@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Protocol
 
 from runqy_notebook.broker.broker import Settled
 from runqy_notebook.broker.ledger import Entry
 from runqy_notebook.running import CancelledTaskError
+from runqy_notebook.tasks import Handler, Loader
 from runqy_notebook.wire.documented import Task
 from runqy_notebook.wire.outcomes import Crashed, Outcome, Released
 from runqy_notebook.worker.batch import WINDOW, Batch, Pace
-from runqy_notebook.worker.contexts import SlotLoop
+from runqy_notebook.worker.contexts import Contexts, SlotLoop
 from runqy_notebook.worker.handling import Handling
 from runqy_notebook.worker.leash import Leash
-from runqy_notebook.worker.run import Run, Runner
+from runqy_notebook.worker.run import Away, Run, Runner
 from runqy_notebook.worker.starving import cpu_clock
 
 _AFTER_A_FAULT = 1.0  # seconds that a slot rests after a fault of ours
@@ -30,6 +32,7 @@ class Work(Protocol):
     handling: Handling
 
     def entry(self, slot: int) -> Entry: ...
+    def place(self, slot: Slot) -> Elsewhere | None: ...
     def claimable(self, slot: Slot) -> tuple[str, ...]: ...
     def settle(
         self, slot: Slot, outcomes: tuple[Outcome, ...], queues: tuple[str, ...], want: int
@@ -51,6 +54,28 @@ class Running:
     leash: Leash
 
 
+class Elsewhere(Away, Protocol):
+    """Where a slot's handlers run, if not in its thread. Used by that thread, but for
+    `tell_unwanted`.
+    """
+
+    def start(self) -> None: ...
+    def load(self, loader: Loader) -> object: ...
+    def check(self, handler: Handler) -> None: ...
+    def tell_unwanted(self) -> None: ...
+    def close(self) -> None: ...
+
+
+class Here:
+    """The slot's own thread, as a place where handlers run."""
+
+    def __init__(self, contexts: Contexts, loop: SlotLoop) -> None:
+        self.load = partial(contexts.of, loop=loop)
+
+    def check(self, handler: Handler) -> None:
+        """Any handler can run here."""
+
+
 class Slot:
     """Runs tasks until told to leave.
 
@@ -67,6 +92,7 @@ class Slot:
         self.cpu_clock: int | None = None  # of its thread, where the system has such clocks
         self.loop = SlotLoop()
         self.entry = work.entry(number)
+        self.place = None if errand else work.place(self)
         self.batch = Batch()
         self._pace = Pace()
         self.is_aside = errand is not None
@@ -93,6 +119,8 @@ class Slot:
     def leave(self) -> None:
         """Has the slot end after its present task."""
         self._leaving.set()
+        if self.place is not None:
+            self.place.tell_unwanted()
 
     def join(self, seconds: float) -> None:
         """Waits for the thread's very end, once it has said that it ended."""
@@ -103,6 +131,8 @@ class Slot:
     def _live(self) -> None:
         outcomes: tuple[Outcome, ...] = ()
         self.cpu_clock = cpu_clock()
+        if self.place is not None:
+            self._guarded(self.place.start)
         if self._errand:
             outcomes = (self._run(self._errand),)
         while not self.is_abandoned and (outcomes or not self.is_leaving):
@@ -112,13 +142,18 @@ class Slot:
                 outcomes = ()  # what was held is redelivered after its lease
                 self._work.fault(error)
                 self._leaving.wait(_AFTER_A_FAULT)
-        try:
-            self.loop.close()
-        except BaseException as error:  # noqa: BLE001 - what a handler left on its loop
-            self._work.fault(error)
+        if self.place is not None:
+            self._guarded(self.place.close)
+        self._guarded(self.loop.close)  # with what a handler left there
         self.entry.give_back()
         self.ended.set()
         self._work.slot_ended(self)
+
+    def _guarded(self, act: Callable[[], object]) -> None:
+        try:
+            act()
+        except BaseException as error:  # noqa: BLE001 - the slot goes on
+            self._work.fault(error)
 
     def _step(self, outcomes: tuple[Outcome, ...]) -> tuple[Outcome, ...]:
         """Writes outcomes down, claims and runs the next task, or waits; gives new outcomes."""
@@ -164,14 +199,15 @@ class Slot:
 
     def _take(self, task: Task) -> Running:
         now = time.monotonic()
-        # A suspect waits for its turn to run apart, where its time is kept.
-        limit = float("inf") if task.is_suspect else self._work.runner.timeout(task)
+        # A suspect waits for its turn to run apart; its time is kept there, as it is elsewhere.
+        is_kept = task.is_suspect or self.place is not None
+        limit = float("inf") if is_kept else self._work.runner.timeout(task)
         self.running = Running(task, now, now + limit, Leash())
         self.entry.claimed(task, self.running.ends)
         return self.running
 
     def _run(self, running: Running) -> Outcome:
-        run = Run(running.task, self.loop, running.leash, self.entry)
+        run = Run(running.task, self.loop, running.leash, self.entry, self.place)
 
         def is_cancelled() -> bool:
             return running.leash.is_pulled or self.is_abandoned or self.is_leaving

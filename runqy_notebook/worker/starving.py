@@ -70,8 +70,8 @@ class Starvation:
             self._notice(
                 f"The handler {one_line(name, 80)!r} (task {one_line(task.id, 80)}) held Python's "
                 f"lock for {seconds:.1f} s: nothing else in this process could run, cells "
-                "included. Work its queue in a process of its own: save it to a file and run "
-                f"python -m runqy_notebook work FILE {task.queue}."
+                "included. Start the worker with --executor process, or save the handler to a "
+                f"file and run python -m runqy_notebook work FILE {task.queue}."
             )
 
 

@@ -11,12 +11,14 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Executor
+from typing import TYPE_CHECKING
 
 from runqy_notebook.broker.broker import Broker, Settled
 from runqy_notebook.broker.guarding import Guarding
 from runqy_notebook.broker.ledger import Entry
 from runqy_notebook.broker.waiter import Waiter
-from runqy_notebook.errors import ConnectionFailedError, LoadError
+from runqy_notebook.errors import ConnectionFailedError
 from runqy_notebook.events import Events
 from runqy_notebook.settings import Settings
 from runqy_notebook.tasks import REGISTRY, Registry
@@ -40,8 +42,11 @@ from runqy_notebook.worker.reporter import Reporter
 from runqy_notebook.worker.run import Runner, describe
 from runqy_notebook.worker.serving import Serving
 from runqy_notebook.worker.settling import Settler
-from runqy_notebook.worker.slots import Running, Slot
+from runqy_notebook.worker.slots import Elsewhere, Here, Running, Slot
 from runqy_notebook.worker.starving import Starvation
+
+if TYPE_CHECKING:
+    from runqy_notebook.worker.lent import Lent
 
 MOST_ABANDONED = 20
 """Handlers that never return and are made up for by fresh slots; further ones cost a slot each."""
@@ -67,6 +72,7 @@ class Worker:
         on_notice: Callable[[str], None] = lambda text: None,
         events: Events | None = None,
         addressing: Addressing | None = None,
+        executor: Executor | None = None,
     ) -> None:
         host = socket.gethostname().replace("/", "-").replace("|", "-")
         events = events or Events()
@@ -111,6 +117,7 @@ class Worker:
         self._chores = Chores(self, self._broker, self.notice)
         self._keeper = Keeper(self._chores.all(), self._outage, self.fault)
         self._relief = Relief(self._live_slots, self._write_down, self.fault)
+        self._lent = self._borrow(executor) if executor is not None else None
         self._faults: set[str] = set()
         self._slots: list[Slot] = []
         self._zombies: list[Slot] = []
@@ -128,7 +135,8 @@ class Worker:
     def start(self) -> None:
         """Runs the loaders and begins to serve.
 
-        Raises LoadError when a @load function raises, ConnectionFailedError; nothing runs then.
+        Raises LoadError when a @load function raises, HandlerError for a handler that cannot run
+        where it is to, ConnectionFailedError; nothing runs then.
         """
         try:
             self._chores.learn()
@@ -136,8 +144,7 @@ class Worker:
             while not self._loading.done.wait(0.1):
                 pass  # in short waits, so that an interrupt of the cell gets through
             for failure in self._loading.failures.values():
-                name, told = failure.loader.name, failure.traceback_text
-                raise LoadError(name, failure.error, told) from failure.error
+                raise failure.as_error() from failure.error
             self.guard()
             CAPTURE.start(tee=not hasattr(builtins, "__IPYTHON__"))  # how IPython says it is there
             self._is_capturing = True
@@ -229,6 +236,7 @@ class Worker:
             queues=self.serving.known,
             without_handler=self.serving.without_handler(),
             concurrency=self.concurrency,
+            executor=self._lent.name if self._lent else self.settings.executor,
             is_paused=self.is_paused,
             is_healthy=not self._outage.is_on,
             completed=self.settler.completed,
@@ -264,7 +272,7 @@ class Worker:
         """The queues to claim from, after running loaders that are new."""
         if self._loading.is_due:
             self._idle.leave(slot)
-            self._loading.prepare(slot.loop)
+            self._loading.prepare(slot.place or Here(self.contexts, slot.loop))
         return self.serving.claimable() if self._is_open and not self.is_paused else ()
 
     def settle(
@@ -320,6 +328,16 @@ class Worker:
         """A slot's place on the page that the guardian reads."""
         return self._guarding.ledger.entry(slot)
 
+    def place(self, slot: Slot) -> Elsewhere | None:
+        """Where a slot runs handlers; None: in its thread."""
+        if self._lent is not None:
+            return self._lent
+        if self.settings.executor == "process":
+            from runqy_notebook.worker.process import Process  # not everybody needs it
+
+            return Process(slot.entry, self.settings.cancel_grace)
+        return None
+
     # --- what chores ask ------------------------------------------------------------------------
 
     def held(self) -> list[tuple[Slot, Running]]:
@@ -352,6 +370,20 @@ class Worker:
             self._fill()
 
     # --- inside ---------------------------------------------------------------------------------
+
+    def _borrow(self, executor: Executor) -> Lent:
+        from runqy_notebook.worker.lent import Lent  # not everybody needs it
+
+        def broken(why: str) -> None:
+            if not self.is_paused:
+                self.is_paused = True
+                self.notice(
+                    f"The {lent.name} takes no more tasks ({why}); the worker is paused. Stop it, "
+                    "and start it with a new executor."
+                )
+
+        lent = Lent(executor, broken)
+        return lent
 
     def _live_slots(self) -> list[Slot]:
         with self._lock:

@@ -54,9 +54,9 @@ class Proxy:
 
     def close(self) -> None:
         """Ends all connections."""
-        self._is_closed = True
         self._flowing.set()
         with self._lock:
+            self._is_closed = True
             ending = [self._listener, *self._sockets]
         for one in ending:
             _end(one)
@@ -84,6 +84,10 @@ class Proxy:
                 continue
             server.settimeout(None)
             with self._lock:
+                if self._is_closed:  # too late for `close` to see them
+                    client.close()
+                    server.close()
+                    return
                 self._sockets |= {client, server}
             self._run(self._ask, client, server)
             self._run(self._answer, client, server)

@@ -94,7 +94,7 @@ def test_a_suspect_that_is_cancelled_or_lost_is_ended(
 ) -> None:
     push_suspects(redis, 1)
 
-    with working(url, registry_of(handler), lease=1.5) as worker:
+    with working(url, registry_of(handler), lease=1.5, cancel_grace=0.2) as worker:
         wait_until(lambda: log_of(go), "it was not started")
         redis.hset("asynq:t:suspect0", mapping=flag)
         wait_until(lambda: not worker.status.running, "it goes on")

@@ -116,6 +116,7 @@ async def wait(handle: TaskHandle, group: TaskGroup) -> None:
 
 def work(session: Session) -> None:
     worker = session.start_worker("inference", concurrency=2, store_results=True, lease=15.0)
+    session.start_worker("inference", executor="process")
     assert_type(worker, Worker)
     session.start_worker(config="config.yml")
     session.destination("orders", "https://hooks.example/", secret=["a", "b"], allow_private=True)

@@ -59,11 +59,11 @@ function outcomes.release(base, id, key, outcome, keep, at)
   keep.archive.tell(base, id, 'released', 'pending')
 end
 
--- The process that ran it apart died of it: as if it had been lost with its worker. number: the
--- crash limit.
+-- The process that ran it apart from the kernel died: as if it had been lost with its worker.
+-- number: the crash limit; told: '?' where it may have died of another task.
 function outcomes.crash(base, id, key, outcome, keep, at)
   redis.call('HSET', key, 'error_msg', outcome.text, 'last_failed_at', stamp(at))
-  return lose(base, id, 2, {
+  return lose(base, id, outcome.told == '?' and 1 or 2, {
     tasks = keep.tasks, archive = keep.archive, limit = outcome.number, at = at,
   }) == 'crashed'
 end
