@@ -37,6 +37,7 @@ check: $(VENV)/dev.done  ## style, types, and the direction of imports
 
 examples: $(VENV)/examples.done  ## execute the example notebooks and save their outputs in place
 	$(BIN)/python examples/execute.py quickstart.ipynb --to examples
+	$(BIN)/python examples/execute.py live-cells.ipynb --to examples
 
 build: $(VENV)/dev.done  ## make the wheel and the source archive in dist/
 	$(BIN)/python -m build
