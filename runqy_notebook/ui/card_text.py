@@ -127,8 +127,9 @@ def _facts(view: TaskView, now: float) -> list[str]:
     facts = ["deleted"] if view.ending == "deleted" and view.state.is_finished else []
     if view.state is State.ACTIVE and view.started_at and not view.ending:
         facts.append(f"for {duration(now - view.started_at)}")
-    elif view.seconds:
-        facts.append(f"in {duration(view.seconds)}")
+    elif view.started_at and view.ended_at:
+        took = duration(view.seconds) if view.seconds >= 0.001 else "less than 1 ms"
+        facts.append(f"in {took}")
     elif view.state is State.PENDING and view.enqueued_at:
         facts.append(f"since {clock(view.enqueued_at)}")
     if view.state is State.SCHEDULED and view.due_at:

@@ -224,3 +224,9 @@ def test_a_result_that_nobody_kept_is_told_of() -> None:
 
     assert with_result(done, b"7").result == b"7"
     assert "neither stored nor kept" in text(with_result(done, None)).remedy
+
+
+def test_a_task_of_no_time_at_all_says_so() -> None:
+    view = seen(STARTED, of_outcome(Completed(a_task(), 1), 101.0, "w"))
+
+    assert text(view).facts == "in less than 1 ms"
