@@ -5,7 +5,7 @@ awaits; gone in the end, as a dead widget shows as "Loading widget..." in a save
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any, Final
 
 from runqy_notebook.errors import RunqyError
@@ -17,15 +17,18 @@ _ACTIONS: Final = {
     "cancel": ("Cancel", "Has the task end, or never run"),
     "retry": ("Retry", "Runs the task once more"),
     "delete": ("Delete", "Removes the task for good"),
+    "pause_queue": ("Pause queue", "Has nothing more claimed from the queue"),
+    "resume_queue": ("Resume queue", "Has the queue claimed from again"),
 }
 
-_OFFERED: Final = {
+OF_TASK: Final = {
     State.PENDING: ("cancel",),
     State.ACTIVE: ("cancel",),
     State.SCHEDULED: ("run_now", "cancel"),
     State.RETRY: ("run_now", "cancel"),
     State.ARCHIVED: ("retry", "delete"),
 }
+"""What a task's card offers, by its state."""
 
 
 class Buttons:
@@ -39,9 +42,8 @@ class Buttons:
         self._row: Any = None
         self._buttons: dict[str, Any] = {}
 
-    def bundle(self, state: State, is_cancelling: bool) -> Bundle:
-        """The row as it is to be for this state."""
-        offered = _OFFERED.get(state, ())
+    def bundle(self, offered: Collection[str], *, is_cancelling: bool = False) -> Bundle:
+        """The row with these buttons."""
         if self._row is None:
             self._make()
         for name, button in self._buttons.items():

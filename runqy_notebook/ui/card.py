@@ -11,7 +11,7 @@ from typing import Any, Final
 from runqy_notebook.broker.records import Standing
 from runqy_notebook.errors import RunqyError, TaskFailedError, UnknownTaskError
 from runqy_notebook.handles import TaskHandle
-from runqy_notebook.ui.buttons import Buttons
+from runqy_notebook.ui.buttons import OF_TASK, Buttons
 from runqy_notebook.ui.card_text import CardText, card_text
 from runqy_notebook.ui.publish import Bundle, Output, Publisher
 from runqy_notebook.ui.text import cleaned
@@ -24,7 +24,7 @@ from runqy_notebook.wire.states import State
 
 SILENT_AFTER: Final = 1.5  # seconds without an event after which Redis is looked into
 LINGER: Final = 1.0  # seconds for which a task that is done is still listened to: last lines
-_BUTTONS_AFTER: Final = 0.7  # seconds: a task that is done sooner needs none
+BUTTONS_AFTER: Final = 0.7  # seconds: a task that is done sooner needs none
 RETRY_FOR: Final = 300.0
 """Seconds for which a failed task's card has buttons after it failed or was shown: longer, and they
 would be what the saved file holds, where they are dead."""
@@ -184,10 +184,11 @@ class TaskCard:
 
     def _what_is_below(self) -> Bundle:
         view = self.view
-        is_old = time.monotonic() - self.made_at > _BUTTONS_AFTER
+        is_old = time.monotonic() - self.made_at > BUTTONS_AFTER
         is_live = not view.is_done and is_old and self._publisher.is_attended
         if is_live or (view.is_done and self._can_be_retried):
-            return self._buttons.bundle(view.state, view.is_cancelling)
+            offered = OF_TASK.get(view.state, ())
+            return self._buttons.bundle(offered, is_cancelling=view.is_cancelling)
         if not view.is_done:
             return {}
         self._buttons.close()

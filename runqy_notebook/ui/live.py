@@ -144,7 +144,7 @@ class Live:
             view = self._first_view(session, made, is_heard=any(e.task_id in ids for e in heard))
             card = self._new_task_card(session, made, view)
         else:
-            card = GroupCard(made, self.publisher)
+            card = self._new_group_card(session, made, queues)
         self._cards[made] = card
         if isinstance(card, TaskCard) and card.view.is_done and not heard:
             card.begin()
@@ -162,6 +162,19 @@ class Live:
                 getattr(session, action)(handle.id)
 
         card = TaskCard(handle, view, self.publisher, self._shell, act)
+        return card
+
+    def _new_group_card(
+        self, session: Session, group: TaskGroup, queues: tuple[str, ...]
+    ) -> GroupCard:
+        def act(action: str) -> None:
+            if action == "cancel":
+                session.cancel_many(card.unfinished)
+            else:
+                getattr(session, action)(queues[0])
+
+        is_paused = len(queues) == 1 and session.is_paused(queues[0])
+        card = GroupCard(group, self.publisher, act, is_paused=is_paused)
         return card
 
     def _first_view(self, session: Session, handle: TaskHandle, *, is_heard: bool) -> TaskView:

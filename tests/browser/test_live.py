@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import nbformat
+import redis as redis_py
 
 from tests.browser.lab import Lab, Notebook
 from tests.notebook.test_cards import HANDLER
@@ -126,6 +127,26 @@ def test_a_scheduled_task_is_run_by_a_click(open_notebook: Open) -> None:
     notebook.output(1).get_by_role("button", name="Run now").click()
 
     notebook.wait_for(1, '{"n": 8}')
+
+
+def test_a_groups_queue_is_paused_and_its_tasks_are_cancelled_by_clicks(
+    open_notebook: Open, redis: redis_py.Redis
+) -> None:
+    cells = ["%load_ext runqy_notebook", "g = %runqy enqueue nobody [{}, {}]"]
+    notebook = open_notebook("group.ipynb", cells)
+    notebook.run(0, 1)
+    below = notebook.output(1)
+
+    below.get_by_role("button", name="Pause queue").click()
+    below.get_by_role("button", name="Resume queue").wait_for()
+    is_paused = redis.exists("asynq:nobody_default:paused")
+    below.get_by_role("button", name="Resume queue").click()
+    below.get_by_role("button", name="Pause queue").wait_for()
+    below.get_by_role("button", name="Cancel").click()
+
+    notebook.wait_for(1, "2 archived")
+    assert is_paused
+    notebook.until("!panel.content.widgets[1].outputArea.node.querySelector('button')", "a button")
 
 
 def test_what_is_saved_is_still_there_after_a_reload_and_the_handle_shows_the_live_card(
