@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 OLDEST := .venv-ipykernel629
 
 .DEFAULT_GOAL := help
-.PHONY: help demo lab test chaos bench check examples build clean
+.PHONY: help demo lab test chaos mutants coverage bench check examples build clean
 
 help:  ## what can be made
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -23,7 +23,16 @@ test: $(VENV)/dev.done $(OLDEST)/made  ## run every test, on real servers and ke
 
 chaos: $(VENV)/dev.done  ## the failure tests in full length (about 20 minutes), as one table
 	@bash tests/install.sh
-	RUNQY_CHAOS=full $(BIN)/python -m pytest tests/chaos $(PYTEST)
+	RUNQY_CHAOS=full $(BIN)/python -m pytest tests/chaos tests/redis/test_state_machine.py $(PYTEST)
+
+mutants: $(VENV)/dev.done  ## delete each line of Lua in turn and see which test notices (MUTANTS=--resume)
+	$(BIN)/python -m tests.mutants $(MUTANTS)
+
+coverage: $(VENV)/dev.done  ## branches that the tests run, in their processes too; no less than 95 %
+	$(BIN)/coverage erase
+	$(BIN)/coverage run -m pytest tests/unit tests/redis tests/deliver tests/chaos tests/notebook $(PYTEST)
+	$(BIN)/coverage combine --quiet
+	$(BIN)/coverage report --include='*/broker/*,*/worker/*' --skip-covered --show-missing --fail-under=95
 
 bench: $(VENV)/dev.done  ## speed beside raw redis-py and other queues (BENCH=--quick: some minutes)
 	$(BIN)/python -m benchmarks $(BENCH)
@@ -35,9 +44,10 @@ check: $(VENV)/dev.done  ## style, types, and the direction of imports
 	$(BIN)/mypy --strict tests/typing
 	$(BIN)/lint-imports
 
-examples: $(VENV)/examples.done  ## execute the example notebooks and save their outputs in place
+examples: $(VENV)/dev.done  ## execute the example notebooks and save their outputs in place
 	$(BIN)/python examples/execute.py quickstart.ipynb --to examples
 	$(BIN)/python examples/execute.py live-cells.ipynb --to examples
+	$(BIN)/python -m tests.services.test_example
 
 build: $(VENV)/dev.done  ## make the wheel and the source archive in dist/
 	$(BIN)/python -m build

@@ -9,8 +9,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import yaml
-
 from runqy_notebook.errors import QueueNameError, RunqyNotice, SettingsError, one_line
 from runqy_notebook.settings import converted
 from runqy_notebook.wire import queues
@@ -73,6 +71,8 @@ def _worker_section(path: Path) -> dict[str, object]:
 
 
 def _read(path: Path) -> object:
+    import yaml  # takes 10 ms, and most sessions read no such file
+
     try:
         text = path.read_text(encoding="utf-8")
         return yaml.safe_load(_VARIABLE.sub(_value_of_variable, text))
@@ -88,9 +88,11 @@ def _value_of_variable(found: re.Match[str]) -> str:
 
 def _problem(error: Exception) -> str:
     """What is wrong and in which line, where the parser knows."""
-    if not isinstance(error, yaml.MarkedYAMLError) or error.problem_mark is None:
+    mark = getattr(error, "problem_mark", None)
+    if mark is None:
         return one_line(error)
-    return f"{error.problem or error.context} in line {error.problem_mark.line + 1}"
+    what = getattr(error, "problem", None) or getattr(error, "context", None)
+    return f"{what} in line {mark.line + 1}"
 
 
 def _queues(path: Path, key: str, worker: Mapping[str, object]) -> dict[str, int | None]:

@@ -2,23 +2,31 @@
 
 from __future__ import annotations
 
+import os
 import secrets
+import tempfile
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from runqy_notebook.broker.embedded import default_state_dir
 from runqy_notebook.broker.outbox import Kept, Outbox
 from runqy_notebook.deliver import outlet
 from runqy_notebook.deliver.courier import Courier, Report, Rules
 from runqy_notebook.deliver.directory import Directory, checked_places
 from runqy_notebook.deliver.guard import destination
+from runqy_notebook.deliver.packing import About, Packer
 from runqy_notebook.deliver.schedule import Schedule
 from runqy_notebook.deliver.signing import Secret
+from runqy_notebook.deliver.sinks import open_sink
+from runqy_notebook.deliver.spool import Bounds, Spool
 from runqy_notebook.deliver.webhook import Endpoint
-from runqy_notebook.errors import SettingsError, UsageError, one_line
+from runqy_notebook.errors import EmbeddedServerError, SettingsError, UsageError, one_line
 from runqy_notebook.listening import Listening
 from runqy_notebook.settings import Settings
 from runqy_notebook.tasks import REGISTRY
-from runqy_notebook.wire.deliveries import Address, Parcel, new_delivery_id
+from runqy_notebook.wire.deliveries import Address, new_delivery_id
 from runqy_notebook.wire.events import Event, Kind
 from runqy_notebook.wire.payload import encode_value
 from runqy_notebook.worker.addressing import Addressing
@@ -36,7 +44,9 @@ class Delivering(Listening):
     settings: Settings
 
     def _open_outbox(self) -> None:
-        self._directory = Directory(_secrets(self.settings))
+        self._spool = Spool(_spool_folder(self.settings), _bounds(self.settings), self._on_notice)
+        self._directory = Directory(_secrets(self.settings), self._spool)
+        self._packer = Packer(self._directory, self._spool, self._on_notice)
         self._outbox = Outbox(
             self.server.client,
             self.server.where,
@@ -50,6 +60,7 @@ class Delivering(Listening):
             self._directory,
             self.id,
             self._rules,
+            spool=self._spool,
             on_attempt=self._tell_attempt,
             notice=self._on_notice,
         )
@@ -58,10 +69,12 @@ class Delivering(Listening):
     def _reconfigure_outbox(self) -> None:
         self._directory.sign_with(_secrets(self.settings))
         self._outbox.kept = _kept(self.settings)
+        self._spool.bounds = _bounds(self.settings)
 
     def _close_outbox(self) -> None:
         outlet.closed(self.deliver)
         self._courier.stop(self.settings.shutdown_timeout)
+        self._directory.close()
 
     def destination(
         self,
@@ -70,8 +83,11 @@ class Delivering(Listening):
         *,
         secret: str | Sequence[str] | None = None,
         allow_private: bool = False,
+        **options: Any,
     ) -> None:
-        """Gives a place that results go to a name, for `deliver_to`.
+        """Gives a place that results go to a name, for `deliver_to`: an http(s) URL, or one of
+        blob storage, a database or a message queue (docs/destinations.md), which may have options
+        of its own: `statement` for a database.
 
         `secret` (`whsec_...`) signs what goes there, by default the setting `webhook_secret`; two
         of them sign while one replaces the other. `allow_private`: it may be at an address that
@@ -79,6 +95,14 @@ class Delivering(Listening):
         """
         if name == ECHO:
             raise UsageError(f"{ECHO!r} is this session's own receiver; choose another name.")
+        if not url.lower().startswith(("http:", "https:")):
+            if secret is not None or allow_private:
+                raise UsageError("secret and allow_private are for http:// and https:// alone.")
+            self._directory.add(name, open_sink(url, **options))
+            self._courier.wake()
+            return
+        if options:
+            raise UsageError(f"A webhook takes no {', '.join(options)}.")
         texts = [secret] if isinstance(secret, str) else secret
         keys = _secrets(self.settings) if texts is None else tuple(map(Secret.of, texts))
         self._directory.add(name, Endpoint(url, keys, allow_private))
@@ -90,16 +114,18 @@ class Delivering(Listening):
         return [name for name in self._directory.names() if not name.startswith(f"{ECHO}-")]
 
     def deliver(self, to: str | Sequence[str], value: object, *, task_id: str = "") -> list[str]:
-        """Has a JSON value delivered to URLs or destinations, signed and retried like a result;
-        gives the ids of the deliveries. Raises DestinationError, PayloadError.
+        """Has a value delivered to URLs or destinations, signed and retried like a result: JSON,
+        unless all of them are destinations of this session that take files. Gives the ids
+        of the deliveries. Raises DestinationError, PayloadError.
         """
         places = checked_places(self._without_echo(to))
-        body = encode_value(value, "value")
+        takes_files = all(self._packer.takes_files(place) for place in places)
+        text = b"" if takes_files else encode_value(value, "value")
         addresses = tuple(
             Address(place, self._directory.lane_of(place), 0.0, new_delivery_id())
             for place in places
         )
-        self._outbox.post(Parcel(addresses, body, task_id))
+        self._outbox.post(self._packer.of_result(About(task_id), addresses, value, text))
         self._courier.start()
         return [each.id for each in addresses]
 
@@ -107,7 +133,8 @@ class Delivering(Listening):
         """What was and is to be delivered, the newest first."""
         from runqy_notebook import frames
 
-        return frames.deliveries(self._outbox.records(limit))
+        records = self._outbox.records(limit)
+        return frames.deliveries([replace(r, to=self._directory.shown(r.to)) for r in records])
 
     def retry_delivery(self, delivery_id: str) -> None:
         """Has a delivery attempted at once, and then by its schedule; a receiver that was gone is
@@ -164,6 +191,7 @@ class Delivering(Listening):
         return Addressing(
             REGISTRY,
             self._directory,
+            self._packer,
             first_wait=self._first_wait,
             on_posted=self._courier.wake,
             notice=self._on_notice,
@@ -209,6 +237,19 @@ def checked(settings: Settings) -> Settings:
 
 def _kept(settings: Settings) -> Kept:
     return Kept(settings.deliveries_ttl, settings.deliveries_cap)
+
+
+def _bounds(settings: Settings) -> Bounds:
+    return Bounds(settings.spool_ttl, settings.spool_mb * 2**20)
+
+
+def _spool_folder(settings: Settings) -> Path:
+    if settings.state_dir:
+        return Path(settings.state_dir).expanduser() / "spool"
+    try:
+        return default_state_dir() / "spool"
+    except EmbeddedServerError:  # a user without a home
+        return Path(tempfile.gettempdir(), f"runqy_notebook-{os.getuid()}-spool")
 
 
 def _secrets(settings: Settings) -> tuple[Secret, ...]:

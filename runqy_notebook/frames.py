@@ -7,14 +7,18 @@ index is the task's id, the queue's name or the worker's id; an id listed twice 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import gc
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from operator import attrgetter
 from types import NoneType
 from typing import Any, Final, cast
 
+import msgspec
 import numpy as np
 import pandas as pd
 
+from runqy_notebook.broker.columns import PendingColumns
 from runqy_notebook.broker.outbox import DeliveryRecord
 from runqy_notebook.broker.records import QueueRecord, TaskRecord, WorkerRecord, shown
 from runqy_notebook.deliver.guard import masked
@@ -71,6 +75,7 @@ QUEUE_DTYPES: Final[Mapping[str, str]] = {
     "oldest_pending_s": "float64",
     "trimmed": "int64",
     "workers": "Int64",
+    "result_bytes": "Int64",
 }
 
 ECHO_DTYPES: Final[Mapping[str, str]] = {
@@ -140,6 +145,22 @@ def tasks(records: Sequence[TaskRecord], state: State | None) -> pd.DataFrame:
     """
     dtypes = {column: TASK_DTYPES[column] for column in TASK_COLUMNS[state]}
     return _frame("id", [_text(record.id) for record in records], records, dtypes, _OF_TASK)
+
+
+def pending(columns: PendingColumns) -> pd.DataFrame:
+    """What `tasks` makes of the records of the same pending tasks."""
+    values: dict[str, list[Any]] = {
+        "queue": columns.queue,
+        "type": columns.type,
+        "payload": _payloads(columns.payload),
+        "retry": columns.retry,
+        "max_retry": columns.max_retry,
+    }
+    series = {name: _column(each, TASK_DTYPES[name]) for name, each in values.items()}
+    frame: pd.DataFrame = pd.DataFrame(series)
+    frame["enqueued_at"] = _moments(columns.enqueued_at)
+    frame.index = pd.Index(columns.id, dtype="object", name="id")
+    return frame
 
 
 def history(records: Sequence[TaskRecord], *, flatten: bool = True) -> pd.DataFrame:
@@ -226,11 +247,50 @@ def _dtype(values: Sequence[object]) -> str:
     return "float64" if is_number and has_exact else "object"
 
 
+def _moments(unix: Sequence[float]) -> pd.Series[Any]:
+    """The moments of unix seconds, NaT for NaN and what `records.moment_of` takes for no time."""
+    seconds = np.array(unix, dtype="float64")
+    seconds[~((seconds > 0) & (seconds < 1e11))] = np.nan
+    whole = np.floor(seconds)  # apart, as `timedelta` does it: the sum has not the digits
+    micros = np.rint((seconds - whole) * 1e6)
+    is_none = np.isnan(seconds)
+    exact = np.where(is_none, 0, whole).astype("int64") * 1_000_000
+    exact += np.where(is_none, 0, micros).astype("int64")
+    moments = exact.astype("datetime64[us]")
+    moments[is_none] = np.datetime64("NaT")
+    series: pd.Series[Any] = pd.Series(moments).dt.tz_localize("UTC")
+    return series
+
+
 def _payload(record: TaskRecord) -> object:
+    return _decoded(record.payload)
+
+
+def _payloads(texts: Sequence[bytes]) -> list[object]:
+    with _no_collection():
+        try:
+            return list(map(msgspec.json.decode, texts))  # as `payload.decode` does, when all are
+        except (msgspec.DecodeError, ValueError, RecursionError):
+            return list(map(_decoded, texts))
+
+
+@contextmanager
+def _no_collection() -> Iterator[None]:
+    """Objects are only made, none of them garbage: collecting meanwhile takes as long as that."""
+    was_enabled = gc.isenabled()
+    gc.disable()
     try:
-        return payload.decode(record.payload)
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
+
+
+def _decoded(text: bytes) -> object:
+    try:
+        return payload.decode(text)
     except PayloadError:
-        return shown(record.payload[:PAYLOAD_CUT])
+        return shown(text[:PAYLOAD_CUT])
 
 
 def _text(identifier: str) -> str:

@@ -32,6 +32,9 @@ from runqy_notebook.wire.states import State
 __all__ = ["Source", "TaskGroup", "TaskHandle"]
 
 
+_ENDING = threading.Lock()  # one for all: held for three assignments, and handles are many
+
+
 class TaskHandle:
     """One task. `await t` or `t.result(timeout=10)` gives its value.
 
@@ -39,6 +42,18 @@ class TaskHandle:
     done in time, ResultNotStoredError when it is done but nobody kept its result. Waiting changes
     nothing: the task goes on whether somebody waits or not.
     """
+
+    __slots__ = (
+        "__weakref__",
+        "_callbacks",
+        "_failure",
+        "_source",
+        "_state",
+        "_value",
+        "_without_result_since",
+        "id",
+        "queue",
+    )
 
     def __init__(self, task_id: str, queue: str, source: Source) -> None:
         self.id = task_id
@@ -49,7 +64,6 @@ class TaskHandle:
         self._state: State | None = None  # once finished
         self._without_result_since: float | None = None  # by the monotonic clock
         self._callbacks: list[Callable[[], None]] = []
-        self._lock = threading.Lock()
 
     @property
     def is_done(self) -> bool:
@@ -213,7 +227,7 @@ class TaskHandle:
         self, state: State | None, value: object = None, failure: RunqyError | None = None
     ) -> None:
         """The first who knows the end is believed, unless he only missed the result."""
-        with self._lock:
+        with _ENDING:
             if self.is_done and not isinstance(
                 self._failure, (ResultNotStoredError, UnknownTaskError)
             ):

@@ -47,14 +47,15 @@ class Inbox:
         self._prune_at = MOST_KEPT
         self._lock = threading.Lock()
 
-    def expect(self, handle: Waiting) -> None:
-        """From now on the outcome of this handle's task goes to it too. Told before the task is
-        written, because it may be done before that call returns.
+    def expect(self, *handles: Waiting) -> None:
+        """From now on the outcomes of these handles' tasks go to them too. Told before the tasks
+        are written, because they may be done before that call returns.
         """
         with self._lock:
-            self._add(handle)
-            if earlier := self._kept.pop(handle.id, None):
-                self._earlier[handle] = earlier
+            for handle in handles:
+                self._add(handle)
+                if self._kept and (earlier := self._kept.pop(handle.id, None)):
+                    self._earlier[handle] = earlier
 
     def same(self, handle: W) -> W:
         """For an expected task that turned out to exist already: the handle held of it before, or
@@ -121,8 +122,10 @@ class Inbox:
                 if (alive := [ref for ref in refs if ref() is not None])
             }
             self._prune_at = max(MOST_KEPT, 2 * len(self._waiting))
-        alive = [weakref.ref(each) for each in self._handles(handle.id)]
-        self._waiting[handle.id] = [*alive, weakref.ref(handle)]
+        refs = self._waiting.setdefault(handle.id, [])
+        if refs:
+            refs[:] = [ref for ref in refs if ref() is not None]
+        refs.append(weakref.ref(handle))
 
     def _keep(self, outcome: Outcome) -> None:
         if not isinstance(outcome, (Completed, Archived)):

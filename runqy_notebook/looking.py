@@ -54,6 +54,11 @@ class Looking:
         from runqy_notebook import frames
 
         wanted = None if state is None else state_named(state)
+        if wanted is State.PENDING:
+            with explained(self.server.where):
+                columns = self._inspector.pending(queue, limit)
+            if columns is not None:
+                return frames.pending(columns)
         return frames.tasks(self.records(queue, wanted, limit), wanted)
 
     def history(

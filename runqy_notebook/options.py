@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
@@ -14,7 +14,7 @@ from runqy_notebook.errors import UsageError, did_you_mean, one_line
 from runqy_notebook.registry import Handler
 from runqy_notebook.settings import Settings, checked_count, checked_flag, checked_seconds
 from runqy_notebook.tasks import checked_type
-from runqy_notebook.wire.documented import DEFAULT_TYPE, new_id, unique_id
+from runqy_notebook.wire.documented import DEFAULT_TYPE, new_ids, unique_id
 from runqy_notebook.wire.payload import encode_value, in_one_object, in_one_order
 
 LONGEST_ID = 512  # bytes
@@ -54,6 +54,8 @@ class TaskOptions:
         """Options by name; raises UsageError for a name or value that makes no sense, PayloadError
         for a `unique` that is not JSON, DestinationError for a `deliver_to` that is none.
         """
+        if not options:
+            return _NO_OPTIONS
         for name in options:
             if name == "id":
                 raise UsageError("id names one task; enqueue_many makes the ids itself.")
@@ -94,10 +96,16 @@ class TaskOptions:
         if given is not None:
             return _checked_id(given)
         if self.unique is False:
-            return new_id()
+            return new_ids(1)[0]
         if self.unique is True:
             return unique_id(queue, in_one_order(payload))
         return unique_id(queue, b"key:" + in_one_order(encode_value(self.unique, "unique")))
+
+    def ids_for(self, queue: str, payloads: Sequence[bytes]) -> list[str]:
+        """An id for each payload: new ones, or those that `unique` makes."""
+        if self.unique is False:
+            return new_ids(len(payloads))
+        return [self.id_for(queue, payload, None) for payload in payloads]
 
     def payload_for(self, task_id: str, text: bytes) -> bytes:
         """The payload as it is sent: with `webhook` it says where to and for which task."""
@@ -125,6 +133,9 @@ class TaskOptions:
         if self.deliver_to:
             made["deliver"] = " ".join(self.deliver_to)
         return made
+
+
+_NO_OPTIONS = TaskOptions()
 
 
 def _seconds(name: str, least: float = 0) -> Callable[[object], float]:

@@ -112,8 +112,8 @@ class Session(Controlling, Echoing):
         """
         target, wanted = self._names.target(queue), TaskOptions.of(self._resolved(options))
         texts = [_encoded(payload, f"payloads[{i}]") for i, payload in enumerate(_each(payloads))]
-        named = [(wanted.id_for(target, text, None), text) for text in texts]
-        entries = [(task_id, wanted.payload_for(task_id, text)) for task_id, text in named]
+        ids = wanted.ids_for(target, texts)
+        entries = list(zip(ids, map(wanted.payload_for, ids, texts), strict=True))
         handles: list[TaskHandle] = []
         for at in range(0, len(entries), BATCH):
             handles += self._enqueue(target, entries[at : at + BATCH], wanted)
@@ -220,8 +220,7 @@ class Session(Controlling, Echoing):
         self, queue: str, entries: Sequence[tuple[str, bytes]], options: TaskOptions
     ) -> list[TaskHandle]:
         handles = [TaskHandle(task_id, queue, self.source) for task_id, _ in entries]
-        for handle in handles:
-            self._inbox.expect(handle)  # before it is written: it may be done before we return
+        self._inbox.expect(*handles)  # before they are written: they may be done before we return
         self._subscriber.hear_queue(queue)  # before that too
         handler = REGISTRY.handler_for(queue, options.type)
         enqueued = self._broker.enqueue(
@@ -251,9 +250,9 @@ class Session(Controlling, Echoing):
                         due_at=due_at,
                     )
                 )
-        return [
-            self._inbox.same(handle) if i in existed else handle for i, handle in enumerate(handles)
-        ]
+        for i in sorted(existed):
+            handles[i] = self._inbox.same(handles[i])
+        return handles
 
     def _stop_worker(self, seconds: float | None) -> Stopped | None:
         worker, self.worker = self.worker, None

@@ -55,7 +55,9 @@ class Settings:
     embedded_ttl: float = _setting(
         300.0, "the embedded server ends so long after its last client", least=1
     )
-    state_dir: str | None = _setting(None, "where the embedded server keeps its data")
+    state_dir: str | None = _setting(
+        None, "where the embedded server and the spool keep their data"
+    )
     queue: str | None = _setting(None, "the queue that run() serves")
     config_file: str | None = _setting(None, "a runqy worker's config.yml")
     separator: str = _setting(
@@ -98,6 +100,10 @@ class Settings:
     deliver_deadline: float = _setting(15.0, "longest attempt to deliver a result", least=0.1)
     deliveries_ttl: float = _setting(DAY, "life of a finished delivery's record", least=1)
     deliveries_cap: int = _setting(1_000, "finished deliveries kept", least=1)
+    spool_ttl: float = _setting(
+        7 * DAY, "life of a large result in the spool that nobody could deliver", least=1
+    )
+    spool_mb: int = _setting(4_096, "megabytes of large results that wait in the spool", least=1)
     guardian: bool = _setting(True, "a helper process hands tasks back when the kernel dies")
 
 

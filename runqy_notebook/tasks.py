@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from datetime import timedelta
 from typing import Any, TypeVar, overload
 
-from runqy_notebook.deliver.directory import checked_places
+from runqy_notebook.deliver.incode import checked_in_code
 from runqy_notebook.errors import HandlerError, RunqyNotice, did_you_mean, one_line
 from runqy_notebook.registry import REGISTRY, Handler, Loader, Registry
 from runqy_notebook.settings import checked_count, checked_flag, checked_seconds
@@ -67,8 +67,8 @@ def task(function: Any = None, /, **options: Any) -> Any:
 
     It is called as `handler(payload)` or `handler(payload, ctx)`, `ctx` being what `@load`
     returned (None without one), and may be `async`. `max_retry`, `timeout` (seconds),
-    `store_result` and `deliver_to` (URLs, or names of the session's destinations) are the defaults
-    for its tasks; what a task says itself goes first.
+    `store_result` and `deliver_to` (URLs of any sink, or names of the session's destinations) are
+    the defaults for its tasks; what a task says itself goes first.
     Raises HandlerError, QueueNameError, DestinationError. The function itself is left as it is.
     """
     checked = _checked("task", options, _TASK_OPTIONS)
@@ -117,7 +117,7 @@ _TASK_OPTIONS: dict[str, _Check] = {
     "max_retry": functools.partial(checked_count, "max_retry"),
     "timeout": lambda value: checked_seconds("timeout", value, 0.001),
     "store_result": functools.partial(checked_flag, "store_result"),
-    "deliver_to": checked_places,
+    "deliver_to": checked_in_code,
 }
 
 

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Sequence
 from typing import Any
 
 import redis as redis_py
 
+from runqy_notebook.broker import scripts
 from runqy_notebook.broker.broker import Broker, Exchange, Retention, Settled, SweepEvent
+from runqy_notebook.broker.channels import Channels
 from runqy_notebook.wire.documented import Task
-from runqy_notebook.wire.outcomes import Archived, Completed, Outcome, Released, Retried
+from runqy_notebook.wire.layout import DOCUMENTED, to_bytes
+from runqy_notebook.wire.outcomes import Archived, Completed, Crashed, Outcome, Released, Retried
 
 QUEUE = "mail_default"
 BASE = f"asynq:{QUEUE}:"
@@ -78,6 +82,37 @@ def archived(task: Task) -> Archived:
 
 def released(task: Task) -> Released:
     return Released(task)
+
+
+def crashed(task: Task) -> Crashed:
+    return Crashed(task, "the process that ran it ended")
+
+
+def lose(
+    client: redis_py.Redis,
+    *held: tuple[Task, int],
+    slots: Sequence[str] = (),
+    limit: int = 3,
+    ttl: float = 7200.0,
+    cap: int = 1000,
+) -> list[str]:
+    """What a guardian does when its kernel died: the answer for each task. Each has its blame,
+    as in guardian.py; what else `slots` had claimed comes back too.
+    """
+    queues = list(dict.fromkeys(task.queue for task, _ in held))
+    rows = [
+        part
+        for task, blame in held
+        for part in (queues.index(task.queue) + 1, to_bytes(task.id), task.token, blame)
+    ]
+    replies = [f"asynq:nb:reply:{slot}" for slot in slots]
+    bases = [f"asynq:{queue}:" for queue in queues]
+    keys = ["asynq:nb:trimmed", "asynq:nb:killers", *replies, *bases]
+    news = Channels(client, DOCUMENTED).news("")
+    answers: Any = scripts.LOSE(
+        client, keys, ["asynq:t:", ttl, cap, limit, news, len(slots), *rows]
+    )
+    return [word.decode() for word in answers]
 
 
 def sweep(broker: Broker, *queues: str, second_look: float = 0.0) -> list[SweepEvent]:

@@ -14,6 +14,7 @@ import redis as redis_py
 from runqy_notebook import adopt, current
 from runqy_notebook.session import Session
 from runqy_notebook.tasks import REGISTRY
+from tests.measured import measure_children
 from tests.servers import RunningServer, running_server
 from tests.waiting import wait_until
 
@@ -24,6 +25,8 @@ hypothesis.settings.register_profile(
     derandomize="CI" in os.environ,  # a red CI must be about the change
 )
 hypothesis.settings.load_profile("runqy")
+
+measure_children()
 
 
 @pytest.fixture(scope="session")

@@ -12,6 +12,7 @@ from runqy_notebook.broker import scripts
 from runqy_notebook.broker.boundary import explained
 from runqy_notebook.broker.channels import Channels
 from runqy_notebook.broker.impatient import impatient_client
+from runqy_notebook.broker.lines import Lines
 from runqy_notebook.broker.notes import Note
 from runqy_notebook.errors import RunqyError, TaskConflictError
 from runqy_notebook.wire.deliveries import Parcel
@@ -123,6 +124,7 @@ class Broker:
         self.layout = layout
         self.name = name  # who others hear has enqueued
         self.channels = Channels(client, layout)
+        self._lines = Lines(client)
         self._retention = retention
         self._origin: Broker | None = None
 
@@ -148,6 +150,7 @@ class Broker:
     def close(self) -> None:
         """Ends the connections of a broker that was made by `impatient`."""
         if self._origin and self._origin.client is not self.client:
+            self._lines.close()
             # What another thread still waits on it closes itself.
             self.client.connection_pool.disconnect(inuse_connections=False)
 
@@ -280,7 +283,7 @@ class Broker:
 
     def _call(self, script: scripts.Script, keys: Sequence[object], args: Sequence[object]) -> Any:
         with explained(self.where):
-            return script(self.client, keys, args)
+            return script(self._lines, keys, args)
 
     def _task(self, row: Sequence[Any], now: float) -> Task:
         base, task_id, token, values = row

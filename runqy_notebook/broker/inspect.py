@@ -8,6 +8,7 @@ where they were named exactly: then WrongTypeError. Errors of the connection are
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from typing import Final
 
 import redis
@@ -15,6 +16,8 @@ from redis.client import Pipeline
 
 from runqy_notebook.broker import listing
 from runqy_notebook.broker.broker import WrongTypeError
+from runqy_notebook.broker.columns import PendingColumns, read_pending
+from runqy_notebook.broker.holdings import result_bytes
 from runqy_notebook.broker.listing import LIVELIEST_FIRST, NO_HASH, answers
 from runqy_notebook.broker.notes import Said, read_said
 from runqy_notebook.broker.records import (
@@ -52,11 +55,12 @@ class Inspector:
         self.client = client
         self.layout = layout
 
-    def known_queues(self, *, scan: bool = True) -> list[str]:
+    def known_queues(self, *, scan: bool = True, beginning: str = "") -> list[str]:
         """The queues that somebody enqueued to or serves, in name order.
 
         Without `scan` only those that ever were ours; with it also what foreign workers serve and
-        what the first 100,000 keys of this Redis show.
+        what the first 100,000 keys of this Redis show. `beginning` spares the scan what begins
+        otherwise: the server then has not to look up the type of each key.
         """
         pipe = self._pipe()
         pipe.smembers(self.layout.queues)
@@ -64,7 +68,7 @@ class Inspector:
         if scan:
             for worker in self._heartbeats(self._listed_workers()):
                 names.update(() if worker.is_ours else worker.queues)
-            for key in self._scan(self.layout.root + "*", "list"):
+            for key in self._scan(f"{self.layout.root}{beginning}*", "list"):
                 for ending in (State.PENDING.value, State.ACTIVE.value):
                     if key.endswith(":" + ending):
                         names.add(self.layout.queue_of_base(key.removesuffix(ending)))
@@ -78,13 +82,13 @@ class Inspector:
         if name is None:
             return self.known_queues(scan=scan)
         queues.checked(name)
-        known = self.known_queues(scan=scan)
+        known = self.known_queues(scan=scan, beginning=name)  # a name holds no wildcard
         chosen = [queue for queue in known if queues.selects(name, queue)]
         if chosen:
             return chosen
         if self.client.exists(*(self.layout.queue(name).of(state) for state in State)):
             return [name]  # beyond what a scan sees, or of a wrong type
-        raise UnknownQueueError(name, known)
+        raise UnknownQueueError(name, self.known_queues(scan=scan))
 
     def count(self, queue: str | None, state: State) -> int:
         """How many tasks are in this state; raises what `select` raises, and WrongTypeError."""
@@ -115,6 +119,13 @@ class Inspector:
             found.sort(key=listing.order(each, lengths))
             records += (record for _, record in found[:wanted])
         return records
+
+    def pending(self, queue: str | None, limit: int | None = None) -> PendingColumns | None:
+        """What `tasks` gives of pending tasks, by columns; None where this server cannot. Raises
+        the same.
+        """
+        lengths = self._lengths(queue, self.select(queue), State.PENDING)
+        return read_pending(self.client, self.layout, lengths, limit)
 
     def task(self, task_id: str) -> TaskRecord:
         """One task, in whichever queue it is; raises UnknownTaskError and WrongTypeError.
@@ -193,7 +204,8 @@ class Inspector:
         return self.said(task_id).lines
 
     def queue_records(self, name: str | None = None, *, scan: bool = True) -> list[QueueRecord]:
-        """The queues that `name` covers, in name order; without `scan` nobody looks for workers.
+        """The queues that `name` covers, in name order; without `scan` nobody looks for workers,
+        nor for stored results.
 
         Raises what `select` raises, and WrongTypeError.
         """
@@ -202,7 +214,11 @@ class Inspector:
         found = tally(self.client, self.layout, chosen, workers)
         if name in found and found[name] is None:
             raise self._wrong_type(name, State)
-        return [record for record in found.values() if record is not None]
+        records = [record for record in found.values() if record is not None]
+        if not scan:
+            return records
+        held = result_bytes(self.client, self.layout, [r.queue for r in records if r.completed])
+        return [replace(record, result_bytes=held.get(record.queue, 0)) for record in records]
 
     def workers(self) -> list[WorkerRecord]:
         """Every worker with a heartbeat, then those that are only listed ("gone"); by id."""

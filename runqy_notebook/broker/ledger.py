@@ -72,20 +72,25 @@ class Entry:
     _number: int | None
     _slot: int
     _sequence: int = field(default=0)
+    _ends: float = field(default=0.0)  # what the record says, to be written again with a new state
+    _lengths: tuple[int, int, int] = field(default=(0, 0, 0))
 
     def claimed(self, task: Task, ends: float) -> None:
         """The slot has this task, which may run until `ends` (by the monotonic clock)."""
         if self._number is None:
             return
-        base = task.token.partition(b"|")[0]
-        parts = (base, to_bytes(task.id), task.token)
-        if sum(map(len, parts)) > RECORD_SIZE - RECORD.size:
-            self._put(FREE, 0.0, 0, (0, 0, 0))
+        token, task_id = task.token, to_bytes(task.id)
+        base = token.partition(b"|")[0]
+        text = base + task_id + token
+        self._ends, self._lengths = 0.0, (0, 0, 0)
+        if len(text) > RECORD_SIZE - RECORD.size:
+            self._put(FREE)
             return  # an id of a size that only its lease can cover
-        self._put(FREE, 0.0, 0, (0, 0, 0), being_written=True)
+        self._put(FREE, being_written=True)
         start = self._at + RECORD.size
-        self._page[start : start + sum(map(len, parts))] = b"".join(parts)
-        self._put(CLAIMED, ends, 0, tuple(map(len, parts)))
+        self._page[start : start + len(text)] = text
+        self._ends, self._lengths = ends, (len(base), len(task_id), len(token))
+        self._put(CLAIMED)
 
     def calling(self) -> None:
         """The handler is called next, in this process: should it die now, this may be why."""
@@ -129,25 +134,16 @@ class Entry:
         return HEADER_SIZE + (self._number or 0) * RECORD_SIZE
 
     def _mark(self, state: int, pid: int = 0) -> None:
-        if self._number is not None and not self._page.closed:
-            _, _, _, ends, _, *lengths = RECORD.unpack_from(self._page, self._at)
-            if state == FREE or any(lengths):
-                self._put(state, ends, pid, tuple(lengths))
+        if self._number is None or self._page.closed:
+            return
+        if state == FREE or any(self._lengths):
+            self._put(state, pid)
 
-    def _put(
-        self,
-        state: int,
-        ends: float,
-        pid: int,
-        lengths: tuple[int, ...],
-        *,
-        being_written: bool = False,
-    ) -> None:
+    def _put(self, state: int, pid: int = 0, *, being_written: bool = False) -> None:
         """Writes the record's head. An odd sequence number tells readers to leave it alone."""
         self._sequence = (self._sequence // 2 + 1) * 2 % 2**32 + being_written
-        RECORD.pack_into(
-            self._page, self._at, self._sequence, state, self._slot, ends, pid, *lengths
-        )
+        head = (self._sequence, state, self._slot, self._ends, pid, *self._lengths)
+        RECORD.pack_into(self._page, self._at, *head)
 
 
 def _memory_file() -> int:

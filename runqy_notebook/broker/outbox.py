@@ -53,6 +53,9 @@ class Row:
     task_id: str
     queue: str
     made: int
+    status: str = ""  # of the task; none where a handler, or a person, delivers
+    spooled: str = ""  # what lies in a spool of it; see Spooled
+    result_url: str = ""  # where another destination has the result
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,22 +124,38 @@ class Outbox:
         error: str = "",
         took: float = 0.0,
         note: str = "",
+        result_url: str = "",
     ) -> bool:
         """Writes down an attempt: WAITING for another in `wait` seconds, or how the row ended.
 
-        `note` goes to whoever listens. False where the row is not ours any more.
+        `note` goes to whoever listens, `result_url` to the rows that wait for it. False where the
+        row is not ours any more.
         """
         verb = "later" if state is DeliveryState.WAITING else state.value
         told = (answer or "", to_bytes(error), f"{took:.3f}")
         kept = (self.kept.ttl, self.kept.cap)
         base = self._layout.queue(row.queue).base
         news = (self._news() if row.queue else b"", to_bytes(base), to_bytes(note))
-        made = self._call(scripts.ATTEMPTED, row.id, row.token, verb, wait, *told, *kept, *news)
+        outcome = (verb, wait, *told, *kept, *news, to_bytes(result_url))
+        made = self._call(scripts.ATTEMPTED, row.id, row.token, *outcome)
         return bool(made)
+
+    def hold(self, row: Row, lease: float) -> bool:
+        """Lengthens the lease of an attempt under way; False where it is not ours any more."""
+        return bool(self._call(scripts.HOLD, row.id, row.token, lease))
 
     def redeliver(self, delivery_id: str) -> str:
         """Has a delivery attempted again; OK, UNKNOWN, SENDING or DELIVERED."""
         return to_text(self._call(scripts.REDELIVER, to_bytes(delivery_id)))
+
+    def delivered(self, ids: Sequence[str]) -> set[str]:
+        """Which of these are known to be delivered."""
+        pipe = self._client.pipeline(transaction=False)
+        for each in ids:
+            pipe.hget(f"{self._key}:row:{each}", "state")
+        with explained(self._where):
+            states = pipe.execute(raise_on_error=False) if ids else []
+        return {each for each, state in zip(ids, states, strict=True) if state == b"delivered"}
 
     def records(self, limit: int) -> list[DeliveryRecord]:
         """The newest deliveries first."""
@@ -163,9 +182,13 @@ def _row(
     task_id: bytes,
     queue: bytes,
     made: bytes,
+    status: bytes,
+    spooled: bytes,
+    result_url: bytes,
 ) -> Row:
     told = (to_text(to), to_text(lane), body, shown(task_id), shown(queue), count(made))
-    return Row(to_text(row_id), token, *told)
+    more = (shown(status), to_text(spooled), to_text(result_url))
+    return Row(to_text(row_id), token, *told, *more)
 
 
 def _is_there(values: object) -> bool:

@@ -115,6 +115,7 @@ class QueueRecord:
     oldest_pending_s: float | None  # seconds that the next task to run has waited
     trimmed: int  # finished tasks that a cap removed
     workers: int | None  # live workers that serve it; None: not looked for
+    result_bytes: int | None = None  # that stored results take; None: not looked for
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,8 @@ from typing import Any, Final
 
 import redis
 
+from runqy_notebook.broker.lines import Lines
+
 _FOLDER = resources.files("runqy_notebook.broker") / "lua"
 _USES = re.compile(r"^-- uses (.+)$", re.MULTILINE)
 
@@ -33,7 +35,9 @@ class Script:
         self.source = "\n".join([*parts, body])
         self.sha = hashlib.sha1(self.source.encode(), usedforsecurity=False).hexdigest()
 
-    def __call__(self, client: redis.Redis, keys: Sequence[Any], args: Sequence[Any]) -> Any:
+    def __call__(
+        self, client: redis.Redis | Lines, keys: Sequence[Any], args: Sequence[Any]
+    ) -> Any:
         """The script's answer; raises redis.ResponseError where a command in it was refused."""
         try:
             return client.evalsha(self.sha, len(keys), *keys, *args)
@@ -51,4 +55,5 @@ NOTE: Final = Script("note")
 POST: Final = Script("post")
 COLLECT: Final = Script("collect")
 ATTEMPTED: Final = Script("attempted")
+HOLD: Final = Script("hold")
 REDELIVER: Final = Script("redeliver")

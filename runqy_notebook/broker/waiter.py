@@ -32,6 +32,12 @@ REFUSED_FOR = 5.0
 """Seconds for which a queue is polled after its BLMOVE was refused: memory is full, the key has a
 wrong type, an ACL forbids it. A claim may still work."""
 
+# For one wait: poll() costs no system call to set up, and knows descriptors above 1023, as select()
+# does not.
+_Selector: type[selectors.BaseSelector] = getattr(
+    selectors, "PollSelector", selectors.DefaultSelector
+)
+
 _BLOCK = 10  # seconds after which the server answers nil and we ask again
 _OVERDUE = 15.0  # seconds after which a BLMOVE that was not answered never will be
 
@@ -138,7 +144,7 @@ class Waiter:
 
     def _answered(self, queues: Sequence[str], seconds: float) -> list[str] | None:
         """The queues that have an answer to read, after `seconds` at most; None when woken."""
-        with selectors.DefaultSelector() as selector:  # select() knows no descriptors above 1023
+        with _Selector() as selector:
             selector.register(self._bell, selectors.EVENT_READ)
             for queue in queues:
                 sock = self._watches[queue].connection._sock

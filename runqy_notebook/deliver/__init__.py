@@ -9,11 +9,12 @@ from runqy_notebook.errors import UsageError
 
 
 def send(to: str | Sequence[str], value: object, *, task_id: str = "") -> list[str]:
-    """Delivers a JSON value to URLs, or destinations by name: signed, and retried for days while
+    """Delivers a value to http(s) URLs, or destinations by name: signed, and retried for days while
     the receiver is down. Gives the ids of the deliveries, at once: it waits for nobody.
 
-    The same as `Session.deliver` of the session that was opened last. Raises DestinationError,
-    PayloadError, ConnectionFailedError, and UsageError where no session is open.
+    The value is JSON, or more where all of them are destinations that take files. The same as
+    `Session.deliver` of the session that was opened last. Raises DestinationError, PayloadError,
+    ConnectionFailedError, and UsageError where no session is open.
     """
     deliver = outlet.latest()
     if deliver is None:

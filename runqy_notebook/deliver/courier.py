@@ -11,10 +11,20 @@ from typing import Final
 from runqy_notebook.broker.outbox import Outbox, Row
 from runqy_notebook.deliver.directory import Directory
 from runqy_notebook.deliver.guard import masked
+from runqy_notebook.deliver.holding import Holding
 from runqy_notebook.deliver.schedule import Schedule
-from runqy_notebook.deliver.webhook import Attempt, Delivered, Failed, Gone, attempt
+from runqy_notebook.deliver.sink import (
+    Attempt,
+    Content,
+    Delivered,
+    Failed,
+    Gone,
+    Limits,
+    Message,
+)
+from runqy_notebook.deliver.spool import Spool
 from runqy_notebook.errors import ConnectionFailedError, DestinationError, one_line
-from runqy_notebook.wire.deliveries import DeliveryState
+from runqy_notebook.wire.deliveries import DeliveryState, Spooled
 
 THREADS: Final = 8
 """Attempts at a time."""
@@ -22,6 +32,7 @@ THREADS: Final = 8
 _MOST_AT_ONE = 2  # attempts at a time at a slow destination: it leaves room for others
 _SLOW = 1.0  # seconds of the last attempt that make a destination a slow one
 _LOOK_EVERY = 1.0  # seconds between looks for what others wrote
+_TIDY_EVERY = 600.0  # seconds
 _REST = 1.0  # seconds after Redis did not answer
 
 
@@ -68,6 +79,7 @@ class Courier:
         name: str,
         rules: Callable[[], Rules],
         *,
+        spool: Spool | None = None,
         on_attempt: Callable[[Report], None] = lambda report: None,
         notice: Callable[[str], None] = lambda text: None,
     ) -> None:
@@ -75,6 +87,8 @@ class Courier:
         self._directory = directory
         self._name = name
         self._rules = rules
+        self._spool = spool
+        self._holding = Holding(outbox, lambda: rules().lease)
         self._on_attempt = on_attempt
         self._notice = notice
         self._threads: list[threading.Thread] = []
@@ -85,6 +99,7 @@ class Courier:
         self._under_way: list[str] = []
         self._slow: set[str] = set()
         self._claims = 0
+        self._tidies_at = 0.0
         self._faults: set[str] = set()
 
     @property
@@ -112,6 +127,7 @@ class Courier:
         for thread in list(self._threads):
             if thread is not threading.current_thread():
                 thread.join(max(0.0, ends - time.monotonic()))
+        self._holding.stop(max(0.1, ends - time.monotonic()))
 
     def tick(self) -> float:
         """Attempts one row that is due; gives the seconds until there may be another."""
@@ -145,6 +161,7 @@ class Courier:
     def _next(self) -> Row | None:
         """Waits for a row that is due, and sees to it that another thread looks on meanwhile."""
         while not self._stopping.is_set():
+            self._tidy()
             self._woken.clear()
             row, until = self._collect()
             if row is not None:
@@ -154,6 +171,15 @@ class Courier:
                 return row
             self._woken.wait(min(_LOOK_EVERY, _LOOK_EVERY if until is None else until))
         return None
+
+    def _tidy(self) -> None:
+        """Now and then: removes the files of what was delivered by a process that died then."""
+        if self._spool is None or time.monotonic() < self._tidies_at:
+            return
+        self._tidies_at = time.monotonic() + _TIDY_EVERY
+        self._spool.sweep()
+        for name in self._outbox.delivered(self._spool.names()):
+            self._spool.drop(name)
 
     def _collect(self) -> tuple[Row | None, float | None]:
         self._claims += 1
@@ -175,7 +201,8 @@ class Courier:
     def _deliver(self, row: Row) -> None:
         rules = self._rules()
         try:
-            outcome = self._attempt(row, rules)
+            with self._holding.held(row):
+                outcome = self._attempt(row, rules)
             self._note_speed(row.to, outcome.seconds)
             self._write_down(row, outcome, rules.schedule)
         finally:
@@ -192,20 +219,28 @@ class Courier:
 
     def _attempt(self, row: Row, rules: Rules) -> Attempt:
         try:
-            endpoint = self._directory.endpoint(row.to, row.lane)
-            return attempt(
-                endpoint, row.id, row.body, deadline=rules.deadline, allowed=rules.allowed
-            )
+            sink = self._directory.sink(row.to, row.lane)
+            content = self._content(Spooled.of(row.spooled))
+            message = Message(row.id, row.task_id, row.body, row.status, content, row.result_url)
+            return sink.deliver(message, Limits(rules.deadline, rules.allowed))
         except DestinationError as error:
-            return Failed(one_line(error), 0.0, is_final=True)
+            return Failed(error.problem, 0.0, is_final=True)
         except Exception as error:  # noqa: BLE001 - else it would come again with every lease
             self._fault(error)
             return Failed(f"{type(error).__name__}: {one_line(error, 120)}", 0.0, is_final=True)
 
+    def _content(self, spooled: Spooled | None) -> Content | None:
+        """What lies in the spool of a row; raises DestinationError where that is gone."""
+        if spooled is None:
+            return None
+        if spooled.lost or self._spool is None:
+            raise DestinationError(spooled.lost or "its result lies in no spool of this session")
+        return Content(self._spool.path(spooled.file), spooled.form)
+
     def _write_down(self, row: Row, outcome: Attempt, schedule: Schedule) -> None:
-        made, wait, error = row.made + 1, 0.0, ""
+        made, wait, error, result_url = row.made + 1, 0.0, "", ""
         match outcome:
-            case Delivered():
+            case Delivered(result_url=result_url):
                 state = DeliveryState.DELIVERED
             case Gone(why=error):
                 state = DeliveryState.GONE
@@ -222,13 +257,17 @@ class Courier:
             error=error,
             took=outcome.seconds,
             note=note,
+            result_url=result_url,
         )
         if is_ours:
+            spooled = Spooled.of(row.spooled)
+            if spooled and self._spool and state is DeliveryState.DELIVERED:
+                self._spool.drop(spooled.file)
             self._tell(Report(row, outcome, state, made, note, error))
 
     def _tell(self, report: Report) -> None:
         self._on_attempt(report)
-        row, to = report.row, masked(report.row.to)
+        row, to = report.row, self._directory.shown(report.row.to)
         again = f"%runqy deliveries --retry {row.id} tries again."
         about = f"The result of task {one_line(row.task_id, 80)}" if row.task_id else "A message"
         if report.state is DeliveryState.GONE:

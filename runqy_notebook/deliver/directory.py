@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import hashlib
 import re
+import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from runqy_notebook.deliver.guard import destination
+from runqy_notebook.deliver.guard import destination, masked
+from runqy_notebook.deliver.places import IN_CODE
 from runqy_notebook.deliver.signing import Secret
+from runqy_notebook.deliver.sink import Sink
+from runqy_notebook.deliver.sinks import open_sink
+from runqy_notebook.deliver.spool import LANE, Spool
+from runqy_notebook.deliver.urls import shown
 from runqy_notebook.deliver.webhook import Endpoint
 from runqy_notebook.errors import DestinationError, one_line
 
@@ -34,6 +40,12 @@ def checked_place(to: object) -> str:
             f"{one_line(repr(to), 80)} is neither a URL nor a name such as 'orders' "
             "(a letter, then letters, digits, _ and -)"
         )
+    if isinstance(to, str) and not to.lower().startswith(("http:", "https:")):
+        raise DestinationError(
+            f"{shown(to)!r} is not a plain http:// or https:// URL, which alone may come with a "
+            "task: give it a name, as session.destination('results', URL), or the handler, as "
+            "@task(deliver_to=URL)"
+        )
     destination(to)
     return str(to)
 
@@ -50,29 +62,36 @@ def checked_places(to: object) -> tuple[str, ...]:
 class _Known:
     """The destinations at one moment; replaced, never changed, for threads read it."""
 
-    by_name: dict[str, Endpoint]
+    by_name: dict[str, Sink]
     secrets: tuple[Secret, ...]
 
 
 class Directory:
     """What one session knows of destinations. A *lane* is what must be known to deliver: the name
     of a destination, or the secret that signs what goes to a URL. So a session never takes what
-    it would deliver to another place, or unsigned.
+    it would deliver to another place, or unsigned. What lies in a spool has lanes of its own.
     """
 
-    def __init__(self, secrets: Sequence[Secret] = ()) -> None:
+    def __init__(self, secrets: Sequence[Secret] = (), spool: Spool | None = None) -> None:
         self._known = _Known({}, tuple(secrets))
+        self._spool = spool
+        self._in_code: dict[str, tuple[str, Sink]] = {}  # opened, with the URL they were opened of
+        self._lock = threading.Lock()
 
     def sign_with(self, secrets: Sequence[Secret]) -> None:
         """The secrets for URLs from now on, the newest first."""
         self._known = _Known(self._known.by_name, tuple(secrets))
 
-    def add(self, name: str, endpoint: Endpoint) -> None:
+    def add(self, name: str, sink: Sink) -> None:
         """Names a destination; raises DestinationError for a bad name or URL."""
         if not _NAME.fullmatch(name):
             raise DestinationError(f"{one_line(repr(name), 80)} is no name; write one as 'orders'")
-        destination(endpoint.url)
-        self._known = _Known({**self._known.by_name, name: endpoint}, self._known.secrets)
+        if isinstance(sink, Endpoint):
+            destination(sink.url)
+        before = self._known.by_name.get(name)
+        self._known = _Known({**self._known.by_name, name: sink}, self._known.secrets)
+        if before:
+            before.close()
 
     def names(self) -> list[str]:
         return sorted(self._known.by_name)
@@ -80,12 +99,39 @@ class Directory:
     def lanes(self) -> list[str]:
         """The lanes that this session can deliver in."""
         known = self._known
+        own = dict.fromkeys((*known.by_name, *IN_CODE))
         signed = [f"{_URL_LANE}:{_fingerprint(secret)}" for secret in known.secrets]
-        return [_URL_LANE, *signed, *(_NAME_LANE + name for name in known.by_name)]
+        lanes = [_URL_LANE, *signed, *(_NAME_LANE + name for name in own)]
+        if self._spool and self._spool.id:
+            lanes += [self._spool.lane(lane) for lane in lanes]
+        return lanes
 
     def can_serve(self, lane: str) -> bool:
         """Whether this session can deliver in that lane."""
         return lane in self.lanes()
+
+    def known(self, name: str) -> Sink | None:
+        """The destination of that name, if this session knows one."""
+        if found := self._known.by_name.get(name):
+            return found
+        if name not in IN_CODE:
+            return None
+        with self._lock:
+            url, sink = self._in_code.get(name, ("", None))
+            if sink is None or url != IN_CODE[name]:
+                url = IN_CODE[name]
+                sink = open_sink(url)
+                self._in_code[name] = (url, sink)
+            return sink
+
+    def shown(self, to: str) -> str:
+        """A place as a person may see it: what an internal name stands for, without secrets."""
+        return shown(IN_CODE[to]) if to in IN_CODE else masked(to)
+
+    def close(self) -> None:
+        """Ends the connections of its destinations."""
+        for sink in (*self._known.by_name.values(), *(sink for _, sink in self._in_code.values())):
+            sink.close()
 
     def lane_of(self, to: str) -> str:
         """Where a row for this place belongs; raises DestinationError for none."""
@@ -94,14 +140,16 @@ class Directory:
         secrets = self._known.secrets
         return f"{_URL_LANE}:{_fingerprint(secrets[0])}" if secrets else _URL_LANE
 
-    def endpoint(self, to: str, lane: str) -> Endpoint:
+    def sink(self, to: str, lane: str) -> Sink:
         """What a row of one of our lanes goes to; raises DestinationError where it is none."""
         known = self._known
+        if lane.startswith(LANE):
+            lane = lane.removeprefix(LANE).partition(":")[2]
         if not lane.startswith(_NAME_LANE):
             return Endpoint(to, known.secrets if lane != _URL_LANE else ())
-        if to not in known.by_name:
+        if lane != _NAME_LANE + to or not (found := self.known(to)):
             raise DestinationError(f"this session knows no destination {one_line(to, 80)!r}")
-        return known.by_name[to]
+        return found
 
 
 def _fingerprint(secret: Secret) -> str:

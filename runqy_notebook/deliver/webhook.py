@@ -1,4 +1,4 @@
-"""One attempt to deliver a webhook, from a URL to what came of it; it keeps nothing."""
+"""The sink of http and https: one attempt to deliver a webhook, from a URL to what came of it."""
 
 from __future__ import annotations
 
@@ -8,14 +8,16 @@ import time
 from collections.abc import Collection
 from dataclasses import dataclass, field
 from datetime import timezone
-from typing import Final, TypeAlias
+from typing import ClassVar, Final
 
 import h11
 
 from runqy_notebook.deliver.guard import Lookup, addresses, destination, look_up, masked
 from runqy_notebook.deliver.http import Answer, post
 from runqy_notebook.deliver.signing import Secret, sign
+from runqy_notebook.deliver.sink import Attempt, Delivered, Failed, Gone, Limits, Message
 from runqy_notebook.errors import DestinationError, one_line
+from runqy_notebook.wire.deliveries import LARGEST_SENT
 
 LONGEST_WAIT: Final = 3_600.0
 """Seconds that a receiver can have us wait by Retry-After."""
@@ -34,41 +36,23 @@ class Endpoint:
     secrets: tuple[Secret, ...] = ()
     allow_private: bool = False
 
+    suffix: ClassVar[None] = None
+    largest: ClassVar[int] = LARGEST_SENT
+
     def __str__(self) -> str:
         return masked(self.url)
 
+    def deliver(self, message: Message, limits: Limits) -> Attempt:
+        return attempt(
+            self,
+            message.id,
+            message.as_json(),
+            deadline=limits.deadline,
+            allowed=limits.allowed,
+        )
 
-@dataclass(frozen=True, slots=True)
-class Delivered:
-    """The receiver took it."""
-
-    status: int
-    seconds: float
-
-
-@dataclass(frozen=True, slots=True)
-class Failed:
-    """It did not; `retry_after` is how many seconds the receiver wants to be left alone, at least.
-    A final failure would only repeat itself.
-    """
-
-    why: str
-    seconds: float
-    status: int | None = None
-    retry_after: float = 0.0
-    is_final: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Gone:
-    """The receiver wants no webhooks at this URL any more (410)."""
-
-    why: str
-    seconds: float
-    status: int = 410
-
-
-Attempt: TypeAlias = Delivered | Failed | Gone
+    def close(self) -> None:
+        """Nothing is kept open."""
 
 
 def attempt(

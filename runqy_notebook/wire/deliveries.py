@@ -9,9 +9,11 @@ from datetime import datetime, timezone
 from enum import Enum
 from typing import Final
 
-LARGEST_RESULT: Final = 2**20
-"""Bytes of JSON up to which a result is delivered: until then it lies in Redis."""
+LARGEST_IN_REDIS: Final = 64 * 2**10
+"""Bytes of JSON up to which a result lies in Redis until it is delivered; more is spooled."""
 
+LARGEST_SENT: Final = 2**20
+"""Bytes of JSON up to which a webhook carries a result."""
 
 MOST_WAITING: Final = 100_000
 """Rows that may wait in a lane; beyond, the oldest one fails."""
@@ -47,6 +49,7 @@ class Parcel:
         about = {"task_id": self.task_id, "queue": self.queue, "status": self.status}
         rows = [
             {"id": each.id, "to": each.to, "lane": each.lane, "wait": each.wait, **about}
+            | each.more()
             for each in self.addresses
         ]
         kept = {"ttl": ttl, "cap": cap, "most": MOST_WAITING}
@@ -68,6 +71,46 @@ class Address:
     lane: str
     wait: float
     id: str  # stays the same in all attempts: receivers know a repetition by it
+    spooled: Spooled | None = None
+    held: int = 0  # so many others must have ended before it may go
+    holds: tuple[str, ...] = ()  # the ids of those that wait for this one
+
+    def more(self) -> dict[str, object]:
+        """Of these the ones that are there, as scripts take them."""
+        found = {
+            "spooled": self.spooled.encoded() if self.spooled else "",
+            "held": self.held,
+            "holds": " ".join(self.holds),
+        }
+        return {name: value for name, value in found.items() if value}
+
+
+@dataclass(frozen=True, slots=True)
+class Spooled:
+    """What lies in a spool in place of the body's result: a file of it, in a form (see
+    deliver/forms.py), or else why there is none.
+    """
+
+    file: str
+    form: str
+    size: int = 0
+    lost: str = ""
+
+    def encoded(self) -> str:
+        return json.dumps(
+            {"file": self.file, "form": self.form, "size": self.size, "lost": self.lost}
+        )
+
+    @classmethod
+    def of(cls, text: str) -> Spooled | None:
+        """None for an empty text; one that cannot be read is a lost one."""
+        if not text:
+            return None
+        try:
+            held = json.loads(text)
+            return cls(str(held["file"]), str(held["form"]), int(held["size"]), str(held["lost"]))
+        except (ValueError, TypeError, KeyError, RecursionError):
+            return cls("", "", 0, "what the outbox says of it cannot be read")
 
 
 def new_delivery_id() -> str:

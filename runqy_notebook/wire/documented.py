@@ -6,6 +6,7 @@ or put nonsense into them; we add the fields of docs/wire.md, which they ignore.
 
 from __future__ import annotations
 
+import os
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -30,6 +31,7 @@ CLAIM_FIELDS = (
 
 _UNIQUE = uuid.UUID("6f0c6c1e-2f0e-5d3b-9d53-6a8f3c8c0f11")
 _MOST_DIGITS = 9
+_VARIANT = {digit: "89ab"[int(digit, 16) % 4] for digit in "0123456789abcdef"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,9 +104,15 @@ def seconds(raw: bytes | None) -> float | None:
     return value if 0 < value < 1e11 else None
 
 
-def new_id() -> str:
-    """A fresh task id: a random UUID, as the documents' producers make it."""
-    return str(uuid.uuid4())
+def new_ids(many: int) -> list[str]:
+    """Fresh task ids: random UUIDs (version 4, RFC 9562), as the documents' producers make them.
+    `uuid.uuid4` asks the system for each, and takes seven times as long.
+    """
+    digits = os.urandom(16 * many).hex()
+    return [
+        f"{one[:8]}-{one[8:12]}-4{one[13:16]}-{_VARIANT[one[16]]}{one[17:20]}-{one[20:]}"
+        for one in (digits[at : at + 32] for at in range(0, 32 * many, 32))
+    ]
 
 
 def unique_id(queue: str, key: bytes) -> str:

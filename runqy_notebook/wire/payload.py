@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 
 from runqy_notebook.errors import PayloadError
-from runqy_notebook.wire.plain import plain, type_name
+from runqy_notebook.wire.plain import plain, text_if_plain, type_name
 
 WARN_BYTES = 8 * 2**20
 MAX_BYTES = 512 * 2**20
@@ -34,7 +34,7 @@ def encode_payload(payload: object) -> bytes:
 def encode_value(value: object, root: str = "result") -> bytes:
     """Any JSON value as UTF-8 text; a PayloadError calls the value `root`."""
     try:
-        text = msgspec.json.encode(plain(value, root))
+        text = text_if_plain(value) or msgspec.json.encode(plain(value, root))
     except RecursionError:
         raise PayloadError(root, "nested too deeply for where it is sent from") from None
     if len(text) > MAX_BYTES:

@@ -76,8 +76,10 @@ def plain(value: object, root: str) -> object:
         if place.level > MAX_LEVELS and type(value) not in _SCALARS:
             raise _nesting_error(place)
         if type(value) in (list, dict):
-            parent[key] = _text_if_plain(value, place.level)
-            if parent[key] is None:
+            text = text_if_plain(value, place.level)
+            if text is not None:
+                parent[key] = msgspec.Raw(text)
+            else:
                 parent[key], children = _opened(place)
                 work += [(child, parent[key], child_key) for child_key, child in reversed(children)]
         elif type(value) in _SCALARS:
@@ -106,10 +108,11 @@ _SCALARS = frozenset({str, int, float, bool, type(None)})
 _PLAIN = _SCALARS | {list, dict}
 
 
-def _text_if_plain(top: object, level: int) -> msgspec.Raw | None:
-    """The JSON text of a tree that needs no conversion, in one go; None for any other tree."""
+def text_if_plain(top: object, level: int = 1) -> bytes | None:
+    """The JSON text of a list or dict that needs no conversion, in one go; None for all else."""
     try:
-        return msgspec.Raw(msgspec.json.encode(top)) if _is_plain(top, level) else None
+        is_tree = type(top) is dict or type(top) is list
+        return msgspec.json.encode(top) if is_tree and _is_plain(top, level) else None
     except (ValueError, RuntimeError):
         # Half a surrogate pair, too many digits, a dict that changes meanwhile: look where.
         return None

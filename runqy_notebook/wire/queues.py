@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 
 from runqy_notebook.errors import QueueNameError
 
@@ -27,6 +28,11 @@ def checked(name: object) -> str:
     """`name` itself where it is a valid queue name; raises QueueNameError where not."""
     if not isinstance(name, str):
         raise QueueNameError(name, f"it is a {type(name).__name__}, not text")
+    return _checked(name)
+
+
+@lru_cache(1024)
+def _checked(name: str) -> str:
     if not name:
         raise QueueNameError(name, "it is empty")
     if not _NAME.fullmatch(name):
@@ -49,6 +55,7 @@ def is_valid(name: str) -> bool:
     return True
 
 
+@lru_cache(1024)
 def split(name: str) -> tuple[str, str]:
     """`(parent, sub-queue)` of a queue name, by the rule in this module's docstring."""
     at = max(name.rfind("."), name.rfind(":"))
@@ -78,6 +85,7 @@ def usual_sub_queues(parent: str, separator: str) -> list[str]:
     return [f"{parent}{separator}{sub}" for sub in _RANKS]
 
 
+@lru_cache(1024)
 def can_be_parent(name: str, separator: str) -> bool:
     """Whether a default sub-queue may be added to `name`: not to `inference_high`, which is a
     sub-queue itself, nor to `my.queue`, as `my.queue_default` would be a sub-queue of `my`.

@@ -6,18 +6,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from runqy_notebook.deliver.directory import MOST_PLACES, Directory, places_of
-from runqy_notebook.errors import DestinationError, PayloadError, one_line
+from runqy_notebook.deliver.packing import About, Packer
+from runqy_notebook.errors import DestinationError, one_line
 from runqy_notebook.registry import Registry
-from runqy_notebook.wire.deliveries import (
-    LARGEST_RESULT,
-    Address,
-    Parcel,
-    body_of,
-    new_delivery_id,
-)
+from runqy_notebook.wire.deliveries import Address, new_delivery_id
 from runqy_notebook.wire.documented import Task
 from runqy_notebook.wire.outcomes import Archived, Completed, Crashed, Outcome
-from runqy_notebook.wire.payload import encode_value
 from runqy_notebook.wire.states import State
 
 
@@ -32,6 +26,7 @@ class Addressing:
         self,
         registry: Registry,
         directory: Directory,
+        packer: Packer,
         *,
         first_wait: Callable[[], float],
         on_posted: Callable[[], None],
@@ -39,6 +34,7 @@ class Addressing:
     ) -> None:
         self._registry = registry
         self._directory = directory
+        self._packer = packer
         self._first_wait = first_wait
         self._on_posted = on_posted
         self._notice = notice
@@ -51,20 +47,23 @@ class Addressing:
         addresses = self._addresses(outcome.task)
         if not addresses:
             return outcome
-        task, status = outcome.task, State.ARCHIVED
+        task = outcome.task
+        status = State.COMPLETED if isinstance(outcome, Completed) else State.ARCHIVED
+        about = About(task.id, task.queue, status.value, task.retry + 1)
         if isinstance(outcome, Completed):
-            status = State.COMPLETED
-            told: dict[str, object] = {"result": self._result(outcome)}
-        else:
-            told = {"error": outcome.error}
-        body = body_of(task.id, task.queue, status.value, task.retry + 1, **told)  # type: ignore[arg-type]
-        parcel = Parcel(addresses, body, task.id, task.queue, status.value)
-        return replace(outcome, parcel=parcel)
+            known = outcome.result or outcome.told
+            parcel = self._packer.of_result(about, addresses, outcome.value, known)
+            return replace(outcome, parcel=parcel)
+        return replace(outcome, parcel=self._packer.of_error(about, addresses, outcome.error))
 
-    def posted(self, outcomes: Sequence[Outcome]) -> None:
-        """Takes note that these were written down."""
-        if any(getattr(outcome, "parcel", None) for outcome in outcomes):
+    def posted(self, outcomes: Sequence[Outcome], answers: Sequence[str]) -> None:
+        """Takes note of what was written down, and of what was not."""
+        parcels = [getattr(outcome, "parcel", None) for outcome in outcomes]
+        if any(parcels):
             self._on_posted()
+        for parcel, answer in zip(parcels, answers, strict=True):
+            if parcel and answer != "OK":
+                self._packer.drop(parcel)
 
     def _addresses(self, task: Task) -> tuple[Address, ...]:
         """What the task says goes before what its handler says."""
@@ -84,22 +83,6 @@ class Addressing:
                 )
             found.append(Address(to, lane, self._first_wait(), new_delivery_id()))
         return tuple(found)
-
-    def _result(self, outcome: Completed) -> bytes:
-        """The result as JSON, null where it cannot be sent."""
-        name = one_line(outcome.task.id, 80)
-        try:
-            text = outcome.result or outcome.told or encode_value(outcome.value)
-        except PayloadError as error:
-            problem = one_line(error)
-        except Exception as error:  # noqa: BLE001 - a value may run any code
-            problem = type(error).__name__
-        else:
-            if len(text) <= LARGEST_RESULT:
-                return text
-            problem = f"it takes {len(text) / 2**20:.1f} MB; send its path or URL"
-        self._notice(f"Task {name} is done, but is delivered without its result: {problem}")
-        return b"null"
 
     def _tell(self, text: str) -> None:
         if text not in self._told and len(self._told) < 1_000:

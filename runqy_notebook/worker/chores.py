@@ -35,7 +35,6 @@ class Chores:
 
     def all(self) -> list[Chore]:
         return [
-            Chore("watching who starves the process", 0.0, self.watch),
             Chore("ending overdue tasks", 0.25, self.end_overdue),
             Chore("ending cancelled tasks", 0.25, self.end_cancelled),
             Chore("renewing leases", self._worker.settings.lease / 3, self.renew),
@@ -45,10 +44,6 @@ class Chores:
             Chore("looking for queues", 0.25, self.discover),
             Chore("reading the known queues", LEARN_EVERY, self.learn),
         ]
-
-    def watch(self, now: float) -> None:
-        """Notes which handler kept everything else waiting."""
-        self._worker.starvation.look(self._worker.late, self._worker.held(), now)
 
     def end_overdue(self, now: float) -> None:
         """Takes the task from a handler that is past its time limit, and replaces its slot."""

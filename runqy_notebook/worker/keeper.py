@@ -38,7 +38,6 @@ class Keeper:
         self._outage = outage
         self._on_fault = on_fault
         self._rests_until = 0.0
-        self.late = 0.0  # seconds by which the present look at the clock is too late
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._live, name="runqy-keeper", daemon=True)
 
@@ -70,9 +69,5 @@ class Keeper:
                 self._on_fault(error)
 
     def _live(self) -> None:
-        asleep_since = time.monotonic()
         while not self._stopping.wait(TICK):
-            now = time.monotonic()
-            self.late = now - asleep_since - TICK
-            self.tick(now)
-            asleep_since = time.monotonic()
+            self.tick(time.monotonic())

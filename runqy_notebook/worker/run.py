@@ -44,6 +44,7 @@ ERROR_LIMIT = 2_000
 """Characters of an error that are written to Redis."""
 
 _CLEANING_UP = 0.2  # seconds that a cancelled coroutine gets for its `finally`
+_LARGE = 2**20  # bytes of a stored result from which a person is told
 _LONGEST_DELAY = 10 * 365 * 86_400.0  # seconds
 
 
@@ -161,6 +162,13 @@ class Runner:
             name = one_line(task.id, 80)
             self.notice(f"Task {name} is done, but its result was not stored: {told}")
             return Completed(task, value)
+        if len(result) > _LARGE:
+            self.notice(
+                f"The stored result of task {one_line(task.id, 80)} takes "
+                f"{len(result) / 2**20:.1f} MB of the memory of Redis. Better: "
+                "@task(deliver_to='s3://...'), 'file:///...' or another destination "
+                "(docs/destinations.md)."
+            )
         ttl = task.result_ttl or self.settings.result_ttl
         news = result if len(result) <= LARGEST_RESULT else b""
         return Completed(task, value, result, ttl, news)

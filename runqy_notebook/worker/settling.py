@@ -102,7 +102,7 @@ class Settler:
 
     def _report(self, exchange: Exchange, outcomes: tuple[Outcome, ...], settled: Settled) -> None:
         if self._addressing:
-            self._addressing.posted(exchange.outcomes)
+            self._addressing.posted(exchange.outcomes, settled.answers)
         for problem in settled.unsound:
             if problem.key not in self._unsound:
                 self._unsound.add(problem.key)

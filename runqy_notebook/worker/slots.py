@@ -87,6 +87,7 @@ class Slot:
     def __init__(self, number: int, work: Work, errand: Task | None = None) -> None:
         self.number = number
         self.running: Running | None = None
+        self.latest: Running | None = None  # that one, or the last one
         self.is_abandoned = False
         self.ended = threading.Event()
         self.cpu_clock: int | None = None  # of its thread, where the system has such clocks
@@ -202,7 +203,7 @@ class Slot:
         # A suspect waits for its turn to run apart; its time is kept there, as it is elsewhere.
         is_kept = task.is_suspect or self.place is not None
         limit = float("inf") if is_kept else self._work.runner.timeout(task)
-        self.running = Running(task, now, now + limit, Leash())
+        self.running = self.latest = Running(task, now, now + limit, Leash())
         self.entry.claimed(task, self.running.ends)
         return self.running
 

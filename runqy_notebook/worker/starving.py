@@ -17,15 +17,11 @@ from runqy_notebook.registry import Registry
 from runqy_notebook.wire.documented import Task
 
 LATE = 1.0
-"""Seconds by which the keeper must be late. Short waits happen on any busy machine."""
+"""Seconds by which the pulse must be late. Short waits happen on any busy machine."""
 
-_SHARE = 0.5  # of that time the thread must have computed: a stopped or swapped-out machine did not
+TICK = 0.25  # seconds between two beats of the pulse
 
-
-class Held(Protocol):
-    """A slot, as far as it concerns us."""
-
-    cpu_clock: int | None
+_SHARE = 0.2  # of that time that its thread must have computed: a stopped machine computes nothing
 
 
 class Running(Protocol):
@@ -37,24 +33,61 @@ class Running(Protocol):
     def since(self) -> float: ...
 
 
-class Starvation:
-    """Takes the keeper's lateness and tells which handler caused it, once each handler."""
+class Slot(Protocol):
+    """A slot, as far as it concerns us. `latest` is the task that it runs, or the last that it ran:
+    the handler that held everything up may be done by the time we look.
+    """
 
-    def __init__(self, registry: Registry, notice: Callable[[str], None]) -> None:
+    cpu_clock: int | None
+
+    @property
+    def latest(self) -> Running | None: ...
+
+
+class Starvation:
+    """Tells which handler kept everything else waiting, once each handler. Its pulse is a thread
+    that does nothing but wake: one that also asks Redis could be late for other reasons.
+    """
+
+    def __init__(
+        self,
+        registry: Registry,
+        slots: Callable[[], Iterable[Slot]],
+        notice: Callable[[str], None],
+    ) -> None:
         self.longest: dict[str, float] = {}  # seconds, by handler
         self._registry = registry
+        self._slots = slots
         self._notice = notice
-        self._clocks: dict[Held, float] = {}  # seconds of CPU at the last look
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._beat, name="runqy-pulse", daemon=True)
+        self._clocks: dict[Slot, float] = {}  # seconds of CPU at the last look
 
-    def look(self, late: float, held: Iterable[tuple[Held, Running]], now: float) -> None:
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self, seconds: float) -> None:
+        """Ends the thread, waiting at most so long for it."""
+        self._stopping.set()
+        if self._thread.is_alive():
+            self._thread.join(seconds)
+
+    def _beat(self) -> None:
+        asleep_since = time.monotonic()
+        while not self._stopping.wait(TICK):
+            now = time.monotonic()
+            self.look(now - asleep_since - TICK, self._slots(), now)
+            asleep_since = time.monotonic()
+
+    def look(self, late: float, slots: Iterable[Slot], now: float) -> None:
         """One look, `late` seconds after its time."""
-        held = list(held)
-        clocks = {slot: cpu_seconds(slot.cpu_clock) for slot, _ in held}
+        busy = [(slot, running) for slot in slots if (running := slot.latest) is not None]
+        clocks = {slot: cpu_seconds(slot.cpu_clock) for slot, _ in busy}
         if late >= LATE:
-            for slot, running in held:
+            for slot, running in busy:
                 used = clocks[slot] - self._clocks.get(slot, 0.0)
                 if slot.cpu_clock is None:  # then only a single task can be blamed
-                    is_it = len(held) == 1 and now - running.since >= late
+                    is_it = len(busy) == 1 and now - running.since >= late
                 else:
                     is_it = used >= _SHARE * late
                 if is_it:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import builtins
-import itertools
 import os
 import secrets
 import socket
@@ -30,6 +29,7 @@ from runqy_notebook.worker.cancelling import Cancelling
 from runqy_notebook.worker.capture import CAPTURE
 from runqy_notebook.worker.chores import Chores
 from runqy_notebook.worker.contexts import Contexts
+from runqy_notebook.worker.crew import Crew
 from runqy_notebook.worker.handling import Handling
 from runqy_notebook.worker.idle import Idle
 from runqy_notebook.worker.keeper import Keeper
@@ -47,12 +47,6 @@ from runqy_notebook.worker.starving import Starvation
 
 if TYPE_CHECKING:
     from runqy_notebook.worker.lent import Lent
-
-MOST_ABANDONED = 20
-"""Handlers that never return and are made up for by fresh slots; further ones cost a slot each."""
-
-MOST_ASIDE = 20
-"""Tasks that run apart, or wait for it, beside the slots; further ones occupy a slot each."""
 
 _FAREWELL = 1.0  # seconds that a stop waits for Redis beyond the time given to running tasks
 
@@ -78,7 +72,6 @@ class Worker:
         events = events or Events()
         self.id = f"{host}:{os.getpid()}:{secrets.token_hex(3)}"
         self.settings = settings
-        self.concurrency = settings.concurrency
         self.is_paused = False
         self.notices: deque[str] = deque(maxlen=100)
         self.serving = Serving(names, registry, settings.separator, priorities)
@@ -102,7 +95,8 @@ class Worker:
             self.id, self._broker, self._outage, on_event=events.publish, on_fault=self.fault
         )
         self.handling = Handling(self.reporter, settings.switch_interval)
-        self.starvation = Starvation(registry, self.notice)
+        self._crew = Crew(lambda number, errand: Slot(number, self, errand), settings.concurrency)
+        self.starvation = Starvation(registry, lambda: self._crew.slots, self.notice)
         self._guarding = Guarding(
             self._broker.client,
             settings.lease,
@@ -116,18 +110,13 @@ class Worker:
         self.cancelling = Cancelling(self, self.notice)
         self._chores = Chores(self, self._broker, self.notice)
         self._keeper = Keeper(self._chores.all(), self._outage, self.fault)
-        self._relief = Relief(self._live_slots, self._write_down, self.fault)
+        self._relief = Relief(lambda: self._crew.slots, self._write_down, self.fault)
         self._lent = self._borrow(executor) if executor is not None else None
         self._faults: set[str] = set()
-        self._slots: list[Slot] = []
-        self._zombies: list[Slot] = []
-        self._slot_numbers = itertools.count(1)
-        self._lock = threading.RLock()
         self._claims = threading.Condition()
         self._claiming = 0  # claims under way
         self._is_open = False  # slots claim only once every loader has been run
         self._is_capturing = False
-        self._is_stopping = False
         self._stopped: Stopped | None = None
 
     # --- life -----------------------------------------------------------------------------------
@@ -140,7 +129,7 @@ class Worker:
         """
         try:
             self._chores.learn()
-            self._add_slot()
+            self._crew.add()
             while not self._loading.done.wait(0.1):
                 pass  # in short waits, so that an interrupt of the cell gets through
             for failure in self._loading.failures.values():
@@ -148,8 +137,10 @@ class Worker:
             self.guard()
             CAPTURE.start(tee=not hasattr(builtins, "__IPYTHON__"))  # how IPython says it is there
             self._is_capturing = True
+            self.starvation.start()  # before handlers run that might keep us from it
             self._is_open = True
-            self.resize(self.concurrency)
+            self._crew.complete()
+            self._idle.wake()
             self._chores.beat()
             self._keeper.start()
             self._relief.start()
@@ -165,9 +156,7 @@ class Worker:
         if self._stopped is not None:
             return self._stopped
         ends = time.monotonic() + (self.settings.shutdown_timeout if seconds is None else seconds)
-        with self._lock:
-            self._is_stopping = True
-            slots = list(self._slots)
+        slots = self._crew.close()
         for slot in slots:
             slot.leave()
         self._idle.wake()
@@ -181,6 +170,7 @@ class Worker:
         self.settler.give_up()
         is_away |= not self._keeper.stop(gives_up_at - time.monotonic())
         self._relief.stop(gives_up_at - time.monotonic())
+        self.starvation.stop(gives_up_at - time.monotonic())
         self._idle.close()
         for slot in slots:
             if not slot.is_abandoned:
@@ -205,12 +195,7 @@ class Worker:
 
     def resize(self, concurrency: int) -> None:
         """Runs so many tasks at a time from now on; slots too many end after their task."""
-        self.concurrency = concurrency
-        with self._lock:
-            staying = [slot for slot in self._slots if not slot.is_leaving]
-            for slot in staying[concurrency:]:
-                slot.leave()
-            self._fill()
+        self._crew.resize(concurrency)
         self._idle.wake()
 
     def pause(self) -> None:
@@ -235,13 +220,13 @@ class Worker:
             names=list(self.serving.names),
             queues=self.serving.known,
             without_handler=self.serving.without_handler(),
-            concurrency=self.concurrency,
+            concurrency=self._crew.concurrency,
             executor=self._lent.name if self._lent else self.settings.executor,
             is_paused=self.is_paused,
             is_healthy=not self._outage.is_on,
             completed=self.settler.completed,
             failed=self.settler.failed,
-            abandoned=sum(not slot.ended.is_set() for slot in self._zombies),
+            abandoned=self._crew.hanging,
             starved=dict(self.starvation.longest),
             running={running.task.id: now - running.since for _, running in self.held()},
         )
@@ -305,11 +290,7 @@ class Worker:
         """Has a thread of its own run this task, which runs apart and may have to wait for that;
         whether it has one.
         """
-        with self._lock:
-            if self._is_stopping or sum(slot.is_aside for slot in self._slots) >= MOST_ASIDE:
-                return False
-            self._start(Slot(next(self._slot_numbers), self, errand=task))
-        return True
+        return self._crew.set_aside(task)
 
     def wait_for_work(self, slot: Slot, queues: Sequence[str]) -> None:
         """Waits a while for something to claim."""
@@ -319,10 +300,7 @@ class Worker:
         """Forgets a slot whose thread is over."""
         self._idle.leave(slot)
         self.contexts.forget_slot(slot.loop)
-        with self._lock:
-            self._drop(slot)
-            if slot.is_abandoned:
-                self._fill()
+        self._crew.forget(slot)
 
     def entry(self, slot: int) -> Entry:
         """A slot's place on the page that the guardian reads."""
@@ -342,12 +320,7 @@ class Worker:
 
     def held(self) -> list[tuple[Slot, Running]]:
         """The tasks under way, with their slots."""
-        return [(slot, running) for slot in self._live_slots() if (running := slot.running)]
-
-    @property
-    def late(self) -> float:
-        """Seconds by which housekeeping came too late just now."""
-        return self._keeper.late
+        return [(slot, running) for slot in self._crew.slots if (running := slot.running)]
 
     def renewed(self) -> None:
         """Tells the guardian that the kernel is awake."""
@@ -360,14 +333,7 @@ class Worker:
 
     def replace(self, slot: Slot) -> None:
         """Gives a slot up whose handler does not return; a fresh one takes its place."""
-        slot.is_abandoned = True
-        slot.entry.give_back()
-        if running := slot.running:
-            running.leash.pull(Ending.LOST)
-        with self._lock:
-            self._drop(slot)
-            self._zombies = [z for z in self._zombies if not z.ended.is_set()] + [slot]
-            self._fill()
+        self._crew.replace(slot)
 
     # --- inside ---------------------------------------------------------------------------------
 
@@ -385,35 +351,8 @@ class Worker:
         lent = Lent(executor, broken)
         return lent
 
-    def _live_slots(self) -> list[Slot]:
-        with self._lock:
-            return list(self._slots)
-
     def _write_down(self, name: str, outcomes: tuple[Outcome, ...]) -> None:
         self.settler.settle(name, outcomes, (), 0)
-
-    def _fill(self) -> None:
-        """Adds slots up to the concurrency, less what too many abandoned handlers cost."""
-        if not self._is_open:
-            return
-        missing = self.concurrency - sum(not slot.is_leaving for slot in self._slots)
-        hanging = sum(not slot.ended.is_set() for slot in self._zombies)
-        for _ in range(missing - max(0, hanging - MOST_ABANDONED)):
-            self._add_slot()
-
-    def _add_slot(self) -> None:
-        with self._lock:
-            if self._is_stopping:
-                return
-            self._start(Slot(next(self._slot_numbers), self))
-
-    def _start(self, slot: Slot) -> None:
-        self._slots.append(slot)
-        slot.start()
-
-    def _drop(self, slot: Slot) -> None:
-        if slot in self._slots:
-            self._slots.remove(slot)
 
     def _release(self, slots: Sequence[Slot], farewell: Broker) -> tuple[list[str], bool]:
         """Gives back what is still running on these slots; the ids that were, and whether Redis is

@@ -15,6 +15,7 @@ from runqy_notebook.errors import ConnectionFailedError
 from runqy_notebook.session import Session
 from tests.chaos import clock, handlers
 from tests.chaos.journal import note
+from tests.measured import measure_children
 
 T = TypeVar("T")
 
@@ -26,6 +27,7 @@ def main() -> None:
     """Works until stdin ends."""
     asked = _parser().parse_args()
     clock.shift_if_asked()
+    measure_children()
     settings = {"lease": asked.lease, "crash_limit": asked.crash_limit}
     settings |= {"store_results": True, "retry_delay": 0.2}
     session = _patiently(lambda: Session(asked.url, on_notice=_say, **settings))

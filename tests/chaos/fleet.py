@@ -9,6 +9,7 @@ import sys
 import time
 from contextlib import suppress
 from pathlib import Path
+from typing import Any, NamedTuple
 
 from tests.chaos.driver import NOTICE
 from tests.chaos.journal import VARIABLE, Journal
@@ -18,19 +19,27 @@ ROOT = Path(__file__).parents[2]
 STARTS_WITHIN = 15.0  # seconds, on a machine that has much else to do
 
 
+class Orders(NamedTuple):
+    """How a worker process is started."""
+
+    url: str
+    env: dict[str, str]
+    flags: tuple[str, ...]  # of driver.py
+    release: Path  # the folder with the package and the driver
+
+
 class WorkerProcess:
     """One process with one worker in it."""
 
-    def __init__(
-        self, url: str, journal: Journal, log: Path, env: dict[str, str], options: tuple[str, ...]
-    ) -> None:
+    def __init__(self, journal: Journal, log: Path, orders: Orders) -> None:
         self.log = log
         self._journal = journal
+        told = {VARIABLE: str(journal.path)}
         with log.open("wb") as errors:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "tests.chaos.driver", url, *options],
-                cwd=ROOT,
-                env={**os.environ, "PYTHONPATH": str(ROOT), VARIABLE: str(journal.path), **env},
+                [sys.executable, "-m", "tests.chaos.driver", orders.url, *orders.flags],
+                cwd=orders.release,
+                env={**os.environ, "PYTHONPATH": str(orders.release), **told, **orders.env},
                 stdin=subprocess.PIPE,
                 stdout=subprocess.DEVNULL,
                 stderr=errors,
@@ -85,7 +94,7 @@ class Fleet:
         self.journal = Journal(folder / "journal")
         self.workers: list[WorkerProcess] = []
         self._started: list[WorkerProcess] = []
-        self._orders: dict[WorkerProcess, tuple[str, dict[str, str], tuple[str, ...]]] = {}
+        self._orders: dict[WorkerProcess, Orders] = {}
         self._folder = folder
 
     @property
@@ -95,17 +104,20 @@ class Fleet:
         return {text for text in told if "went wrong" in text}
 
     def launch(
-        self, url: str, *, env: dict[str, str] | None = None, **options: float
+        self,
+        url: str,
+        *,
+        env: dict[str, str] | None = None,
+        release: Path = ROOT,
+        **options: float,
     ) -> WorkerProcess:
         """Starts a worker process with these options of driver.py; it takes a moment to serve."""
         flags = [f"--{name.replace('_', '-')}={value}" for name, value in options.items()]
-        return self._launch(url, env or {}, tuple(flags))
+        return self._launch(Orders(url, env or {}, tuple(flags), release))
 
-    def start(
-        self, url: str, *, count: int = 1, env: dict[str, str] | None = None, **options: float
-    ) -> list[WorkerProcess]:
-        """Starts worker processes and waits until all of them serve."""
-        fresh = [self.launch(url, env=env, **options) for _ in range(count)]
+    def start(self, url: str, *, count: int = 1, **options: Any) -> list[WorkerProcess]:
+        """Starts worker processes as `launch` does and waits until all of them serve."""
+        fresh = [self.launch(url, **options) for _ in range(count)]
         for worker in fresh:
             self.wait_ready(worker)
         return fresh
@@ -118,7 +130,7 @@ class Fleet:
     def replace(self, worker: WorkerProcess) -> WorkerProcess:
         """Another process in the place of one that died, with the same options."""
         self.workers.remove(worker)
-        return self._launch(*self._orders[worker])
+        return self._launch(self._orders[worker])
 
     def revive(self) -> int:
         """Replaces those that died by themselves; how many."""
@@ -135,12 +147,12 @@ class Fleet:
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
 
-    def _launch(self, url: str, env: dict[str, str], flags: tuple[str, ...]) -> WorkerProcess:
+    def _launch(self, orders: Orders) -> WorkerProcess:
         log = self._folder / f"worker-{len(self._started)}.log"
-        worker = WorkerProcess(url, self.journal, log, env, flags)
+        worker = WorkerProcess(self.journal, log, orders)
         self.workers.append(worker)
         self._started.append(worker)
-        self._orders[worker] = (url, env, flags)
+        self._orders[worker] = orders
         return worker
 
 

@@ -5,11 +5,11 @@ import time
 import pytest
 import redis as redis_py
 
-from runqy_notebook.deliver import courier as courier_module
 from runqy_notebook.deliver.courier import Report, Rules
 from runqy_notebook.deliver.directory import Directory
 from runqy_notebook.deliver.schedule import Schedule
 from runqy_notebook.deliver.signing import Secret, Verdict, verify
+from runqy_notebook.deliver.sink import Attempt, Limits, Message
 from runqy_notebook.deliver.webhook import Endpoint
 from runqy_notebook.wire.deliveries import DeliveryState
 from tests.deliver.outboxes import delivering, directory_of, outbox_of, post, record
@@ -143,15 +143,19 @@ def test_a_strangers_url_reaches_nothing_on_this_machine(redis: redis_py.Redis) 
         assert "only machines here can reach" in notices[0]
 
 
-def test_what_nobody_expected_ends_a_delivery_instead_of_repeating_it(
-    redis: redis_py.Redis, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def broken(*args: object, **options: object) -> None:
+class BrokenSink(Endpoint):
+    """A sink of somebody else's that does not keep its promise."""
+
+    def deliver(self, message: Message, limits: Limits) -> Attempt:
         raise ZeroDivisionError("a fault of ours")
 
-    monkeypatch.setattr(courier_module, "attempt", broken)
-    outbox = outbox_of(redis)
-    with delivering(outbox, directory_of("http://127.0.0.1:80/")):
+
+def test_what_nobody_expected_ends_a_delivery_instead_of_repeating_it(
+    redis: redis_py.Redis,
+) -> None:
+    outbox, directory = outbox_of(redis), Directory()
+    directory.add("orders", BrokenSink("http://127.0.0.1:80/"))
+    with delivering(outbox, directory):
         post(outbox)
         wait_until(lambda: record(outbox).state is DeliveryState.FAILED, "it should be given up")
 

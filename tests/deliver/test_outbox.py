@@ -1,9 +1,18 @@
+import json
+
 import fakeredis
+import pytest
 import redis as redis_py
 
+from runqy_notebook.broker import scripts
+from runqy_notebook.broker.channels import Channels
+from runqy_notebook.broker.outbox import Kept, Outbox
 from runqy_notebook.wire.deliveries import DeliveryState
+from runqy_notebook.wire.layout import DOCUMENTED
 from tests.deliver.outboxes import collect, outbox_of, post, record
 from tests.waiting import wait_until
+
+OUTBOX = "asynq:nb:outbox"
 
 
 def test_a_row_is_collected_once_when_it_is_due(redis: redis_py.Redis) -> None:
@@ -139,7 +148,120 @@ def test_a_busy_destination_does_not_hold_up_the_others(redis: redis_py.Redis) -
     found = [collect(outbox, "url", busy=busy) for _ in range(2)]
 
     assert [row.id for row in found if row] == ["msg_quick"]
+    assert redis.zcard(f"{OUTBOX}:due:url") == 301
     assert all(each.state is not DeliveryState.SENDING for each in outbox.records(300)[1:])
+
+
+def test_no_destination_gets_more_at_a_time_than_asked_in_one_call_either(
+    redis: redis_py.Redis,
+) -> None:
+    outbox = outbox_of(redis)
+    for n in range(5):
+        post(outbox, id=f"msg_{n}")
+
+    wanted, most = 5, 2
+    args = ["test:many", wanted, 10.0, most, 3600, 10, 1, "name:orders"]
+    _, *taken = scripts.COLLECT(redis, [OUTBOX], args)
+
+    assert len(taken) == most
+
+
+def test_a_row_that_has_expired_leaves_its_lane(redis: redis_py.Redis) -> None:
+    outbox = outbox_of(redis)
+    post(outbox)
+    post(outbox, id="msg_2")
+    redis.delete(f"{OUTBOX}:row:msg_1")
+
+    row = collect(outbox)
+
+    assert row is not None
+    assert row.id == "msg_2"
+    assert redis.zrange(f"{OUTBOX}:due:name:orders", 0, -1) == [b"msg_2"]
+
+
+@pytest.mark.parametrize("name", ["", ":done", ":off"])
+def test_nothing_is_taken_or_settled_where_a_strangers_key_is_in_our_place(
+    redis: redis_py.Redis, name: str
+) -> None:
+    outbox = outbox_of(redis)
+    post(outbox)
+    row = collect(outbox)
+    post(outbox, id="msg_2")
+    assert row is not None
+    redis.delete(OUTBOX + name)
+    redis.set(OUTBOX + name, "text")
+
+    assert collect(outbox) is None
+    assert not outbox.attempted(row, DeliveryState.DELIVERED)
+    assert outbox.redeliver("msg_2") == "UNKNOWN"
+    assert redis.hget(f"{OUTBOX}:row:msg_1", "state") == b"sending"
+
+
+def test_who_listens_to_the_queue_is_told_of_attempts(redis: redis_py.Redis) -> None:
+    news = Channels(redis, DOCUMENTED).news("")
+    outbox = Outbox(redis, "the test server", Kept(), news=lambda: news)
+    post(outbox)
+    row = collect(outbox)
+    assert row is not None
+
+    with redis.pubsub(ignore_subscribe_messages=True) as listener:
+        listener.subscribe("asynq:events:0:mail_default")
+        wait_until(lambda: redis.pubsub_numsub("asynq:events:0:mail_default")[0][1], "deaf")
+        outbox.attempted(
+            row, DeliveryState.WAITING, wait=60, error="answered 503", note="to orders"
+        )
+        told: list[dict[str, object]] = []
+        wait_until(lambda: _hear(listener, told), "nothing was heard")
+
+    assert told[0].pop("at")
+    assert told == [
+        {
+            "event": "delivered",
+            "id": "t1",
+            "queue": "mail_default",
+            "by": "",
+            "attempt": 1,
+            "error": "answered 503",
+            "note": "somewhere",
+        }
+    ]
+
+
+def _hear(listener: redis_py.client.PubSub, told: list[dict[str, object]]) -> bool:
+    message = listener.get_message(timeout=0.1)
+    if message is not None:
+        told.append(json.loads(message["data"]))
+    return bool(told)
+
+
+def test_a_row_to_be_attempted_later_is_nobodys_and_lives_on(redis: redis_py.Redis) -> None:
+    outbox = outbox_of(redis)
+    post(outbox)
+    row = collect(outbox)
+    assert row is not None
+    keys = (f"{OUTBOX}:row:msg_1", f"{OUTBOX}:due:name:orders")
+    for key in keys:
+        redis.expire(key, 100)
+
+    assert outbox.attempted(row, DeliveryState.WAITING, wait=60)
+
+    assert not outbox.attempted(row, DeliveryState.DELIVERED)
+    assert min(map(redis.ttl, keys)) > 2_000_000
+
+
+def test_the_newest_thousand_destinations_that_are_gone_are_remembered(
+    redis: redis_py.Redis,
+) -> None:
+    outbox = outbox_of(redis)
+    redis.zadd(f"{OUTBOX}:off", {f"https://{n}.example/": n for n in range(1000)})
+    post(outbox)
+    row = collect(outbox)
+    assert row is not None
+
+    outbox.attempted(row, DeliveryState.GONE, error="answered 410")
+
+    assert redis.zcard(f"{OUTBOX}:off") == 1000
+    assert redis.zrange(f"{OUTBOX}:off", -1, -1) == [b"orders"]
 
 
 def test_the_newest_finished_rows_are_kept(redis: redis_py.Redis) -> None:

@@ -437,3 +437,22 @@ def test_a_rotation_signs_with_both_secrets(make_session: MakeSession, receiver:
     for secret in (old, new):
         verdict = verify([secret], request.headers, request.body, now=request.unix)
         assert verdict is Verdict.VALID
+
+
+def test_a_large_result_that_is_stored_is_told_of_with_what_is_better(
+    make_session: MakeSession,
+) -> None:
+    @task(store_result=True)
+    def handler(payload: dict[str, Any]) -> str:
+        return "x" * payload["size"]
+
+    notices: list[str] = []
+    session = make_session(on_notice=notices.append)
+    session.start_worker("mail")
+    for size in (2**20 - 10, 2**20 + 10):
+        session.enqueue("mail", {"size": size}).result(10)
+
+    (told,) = notices
+    assert "takes 1.0 MB of the memory of Redis" in told
+    assert "deliver_to='s3://...'" in told
+    assert session.queues()["result_bytes"].sum() == 2**21 + 4

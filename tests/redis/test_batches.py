@@ -78,7 +78,7 @@ def test_a_single_slot_gives_back_in_order_what_waits_behind_a_slow_task(
     with working(url, registry_of(handler)) as worker:
         wait_until(lambda: redis.llen(BASE + "pending") == 100, "the rest was not given back")
         assert redis.lindex(BASE + "pending", -1) == b"t200"
-        assert worker.status.completed == 200
+        wait_until(lambda: worker.status.completed == 200, lambda: str(worker.status))
         go_on.set()
         wait_until(lambda: worker.status.completed == 301, lambda: str(worker.status))
 

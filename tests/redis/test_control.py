@@ -561,3 +561,18 @@ def test_with_memory_full_tasks_can_be_controlled_still(
 
 def everything(redis: redis_py.Redis) -> dict[bytes, bytes]:
     return {key: redis.dump(key) for key in redis.keys("*")}
+
+
+def test_with_full_memory_a_running_task_can_be_cancelled(
+    redis: redis_py.Redis, broker: Broker, control: Control
+) -> None:
+    task = in_state(broker, "active")
+    assert task is not None
+
+    redis.config_set("maxmemory", "1")
+    try:
+        (answer,) = control.cancel([ID])
+        assert answer.word == "CANCELLING"
+        assert broker.renew([task], lease=15.0) == ["CANCELLED"]
+    finally:
+        redis.config_set("maxmemory", "0")

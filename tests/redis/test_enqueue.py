@@ -11,7 +11,6 @@ from tests.broking import (
     BASE,
     QUEUE,
     archived,
-    broker_of,
     claim,
     done,
     enqueue,
@@ -22,11 +21,6 @@ from tests.broking import (
 )
 
 KEYS_OF_A_QUEUE = ("pending", "active", "lease", "retry", "scheduled", "archived", "completed")
-
-
-@pytest.fixture
-def broker(redis: redis_py.Redis) -> Broker:
-    return broker_of(redis)
 
 
 def test_a_task_is_a_hash_and_an_id_on_the_left_of_pending(
@@ -46,6 +40,19 @@ def test_a_task_is_a_hash_and_an_id_on_the_left_of_pending(
     }
     assert redis.smembers("asynq:queues") == {QUEUE.encode()}
     assert redis.ttl("asynq:t:a") == -1
+
+
+@pytest.mark.parametrize("due", ["0", "+60"])
+def test_a_batch_larger_than_one_command_takes_is_written_in_order(
+    redis: redis_py.Redis, broker: Broker, due: str
+) -> None:
+    ids = [f"{n:05}" for n in range(2_500)]
+
+    enqueue(broker, *ids, due=due)
+
+    listed = redis.lrange(BASE + "pending", 0, -1)[::-1] or redis.zrange(BASE + "scheduled", 0, -1)
+    assert [task_id.decode() for task_id in listed] == ids
+    assert field(redis, "02499", "state") == (b"pending" if due == "0" else b"scheduled")
 
 
 @pytest.mark.parametrize("due", ["+60", "4000000000"])

@@ -147,7 +147,11 @@ class Unencodable:
         raise SystemError("no dump")
 
 
-@pytest.mark.parametrize("value", [object(), b"bytes", Unencodable(), 10**5000, "\ud800"], ids=id)
+@pytest.mark.parametrize(
+    "value",
+    [object(), b"bytes", Unencodable(), 10**5000, "\ud800"],
+    ids=["object", "bytes", "hostile", "huge", "surrogate"],
+)
 def test_a_result_that_is_not_json_is_a_notice_and_never_a_retry(
     redis: redis_py.Redis, url: str, value: object
 ) -> None:
@@ -379,7 +383,7 @@ def _are_told(worker: Worker) -> bool:
 def test_hanging_handlers_are_made_up_for_only_so_often(
     redis: redis_py.Redis, url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("runqy_notebook.worker.worker.MOST_ABANDONED", 2)
+    monkeypatch.setattr("runqy_notebook.worker.crew.MOST_ABANDONED", 2)
     log = Log()
     go_on = threading.Event()
 

@@ -10,15 +10,19 @@ import pytest
 import redis as redis_py
 
 from runqy_notebook import Session, task
+from runqy_notebook.broker.control import Control
+from runqy_notebook.broker.inspect import Inspector
 from runqy_notebook.errors import TaskFailedError
 from runqy_notebook.ui.stream import put_by_time
 from runqy_notebook.wire.events import Event, Kind
+from runqy_notebook.wire.states import State
 from tests.broking import (
     broker_of,
     claim,
     done,
     end_lease,
     enqueue,
+    push,
     released,
     retried,
     settle,
@@ -105,6 +109,27 @@ def test_a_task_that_is_taken_from_a_dead_worker_is_published(redis: redis_py.Re
     sweep(broker)
 
     assert stranger.events() == ["enqueued", "started", "redelivered"]
+
+
+def test_what_people_do_to_tasks_is_published(redis: redis_py.Redis) -> None:
+    stranger, broker = Stranger(redis), broker_of(redis)
+    control = Control(broker, Inspector(redis))
+    for task_id in ("runs", "waits", "goes", "goes too"):
+        push(redis, task_id)
+    claim(broker)
+
+    control.cancel(["runs", "waits"])
+    control.run_now("waits")
+    control.run_now("goes")
+    control.delete(["waits"])
+    list(control.purge("mail_default", State.PENDING, 9))
+
+    assert stranger.events() == [
+        "started", "cancelling", "archived", "enqueued", "due", "deleted", "deleted", "deleted",
+    ]  # fmt: skip
+    assert [event["id"] for event in stranger.heard] == [
+        "runs", "runs", "waits", "waits", "goes", "waits", "goes", "goes too",
+    ]  # fmt: skip
 
 
 def test_a_pattern_is_heard_too(redis: redis_py.Redis) -> None:

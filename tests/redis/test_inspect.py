@@ -10,9 +10,11 @@ from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 import redis
 
+from runqy_notebook import frames
 from runqy_notebook.broker.broker import Broker, Exchange, Retention, WrongTypeError
 from runqy_notebook.broker.inspect import Inspector
 from runqy_notebook.broker.records import TaskRecord
@@ -504,6 +506,64 @@ def test_many_queues_take_no_more_round_trips_than_few(
     assert CountingConnection.sent < 20
 
 
+# By columns
+
+
+def test_pending_tasks_by_columns_make_the_table_that_their_records_make(
+    client: redis.Redis, inspector: Inspector, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("runqy_notebook.broker.listing.PAGE", 7)
+    for n, task_id in enumerate(ODD_IDS):
+        put(client, "q_default", task_id, payload=b"\xff\0" + task_id, enqueued_at=NOW + n / 7)
+    for n in range(30):
+        put(client, "q_low" if n % 3 else "q_extra", f"{n}", payload=f'{{"n": {n}}}', retry=n)
+    nonsense = ("yesterday", "nan", "inf", "-5", "0", "1e11", "1e300", "5e-324", "99999999999.9999")
+    for n, moment in enumerate(nonsense):
+        put(client, "q_high", f"m{n}", enqueued_at=moment, max_retry=moment, type=b"\xfe", retry="")
+    client.rpush(
+        "asynq:q_high:pending",
+        "missing",
+        "string",
+        "twice",
+        "twice",
+        "\ud800".encode("utf-8", "surrogatepass"),
+    )
+    client.set("asynq:t:string", "x")
+    client.sadd("asynq:queues", "q_broken")
+    client.set("asynq:q_broken:pending", "x")
+
+    for queue, limit in (("q", None), ("q", 16), ("q", 0), (None, 20), ("q_high", 3)):
+        columns = inspector.pending(queue, limit)
+        records = inspector.tasks(queue, State.PENDING, limit)
+
+        assert columns is not None
+        by_record = frames.tasks(records, State.PENDING)
+        pd.testing.assert_frame_equal(frames.pending(columns), by_record)
+    with pytest.raises(WrongTypeError):
+        inspector.pending("q_broken")
+
+
+def test_ten_thousand_pending_tasks_by_columns_take_no_more_round_trips(
+    client: redis.Redis, counted: Inspector
+) -> None:
+    fill(client, "q_default", 10_000)
+
+    columns = counted.pending("q")
+
+    assert columns is not None
+    assert columns.id == [str(n) for n in range(10_000)]
+    pages, scans = 4, 3
+    assert CountingConnection.sent <= pages + scans + 3
+
+
+def test_there_are_no_columns_without_the_right_to_sort(
+    client: redis.Redis, confined: Inspector
+) -> None:
+    put(client, "q", "a")
+
+    assert confined.pending("q") is None
+
+
 # The path without SORT_RO
 
 
@@ -811,3 +871,17 @@ def test_a_nonsensical_heartbeat_makes_a_worker_all_the_same(
     assert (to_bytes(odd_one.id), odd_one.pid, odd_one.concurrency) == (b"\xff", None, 0)
     assert (odd_one.last_beat, odd_one.is_healthy, odd_one.is_live) == (None, False, True)
     assert (text.id, text.status) == ("text:1", "gone")
+
+
+def test_a_queue_tells_the_memory_that_its_stored_results_take(
+    client: redis.Redis, inspector: Inspector
+) -> None:
+    client.sadd("asynq:queues", "q_default", "empty")
+    client.zadd("asynq:q_default:completed", {"a": NOW, "b": NOW, "unstored": NOW})
+    client.set("asynq:result:a", "x" * 100)
+    client.set("asynq:result:b", "x" * 50)
+
+    found = {record.queue: record.result_bytes for record in inspector.queue_records()}
+
+    assert found == {"q_default": 150, "empty": 0}
+    assert inspector.queue_records(scan=False)[0].result_bytes is None

@@ -6,14 +6,9 @@ import pytest
 import redis as redis_py
 
 from runqy_notebook.broker.broker import Broker
-from tests.broking import BASE, broker_of, claim, done, end_lease, push, settle, sweep
+from tests.broking import BASE, claim, done, end_lease, push, settle, sweep
 
 OTHER = "mail_high"
-
-
-@pytest.fixture
-def broker(redis: redis_py.Redis) -> Broker:
-    return broker_of(redis)
 
 
 def test_a_held_lease_is_prolonged(redis: redis_py.Redis, broker: Broker) -> None:

@@ -23,7 +23,7 @@ from runqy_notebook.events import Events
 from runqy_notebook.running import CURRENT
 from runqy_notebook.wire.events import Event, Kind
 from runqy_notebook.worker.reporter import MOST_LINES
-from tests.broking import broker_of, claim, done, push, settle
+from tests.broking import broker_of, claim, done, push, retried, settle, sweep
 from tests.waiting import wait_until
 from tests.working import registry_of, told, working
 
@@ -278,6 +278,19 @@ def test_only_the_holder_of_the_claim_writes(redis: redis_py.Redis) -> None:
     assert not broker.note(mine, Note("me", ("too late",)))
 
     assert Inspector(redis).log_lines("t1") == ("first",)
+
+
+def test_a_strangers_keys_in_the_place_of_a_log_give_way(redis: redis_py.Redis) -> None:
+    broker = broker_of(redis)
+    push(redis, "t1")
+    settle(broker, retried(claim(broker)[0], delay=0.0))
+    sweep(broker)
+    redis.set("asynq:nb:log:t1", "text")
+    redis.lpush("asynq:nb:said:t1", "text")
+
+    assert broker.note(claim(broker)[0], Note("me", ("a line",)))
+
+    assert Inspector(redis).said("t1").lines == ("a line",)
 
 
 def test_a_new_life_of_an_id_begins_with_an_empty_log(redis: redis_py.Redis) -> None:

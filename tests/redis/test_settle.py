@@ -17,6 +17,7 @@ from tests.broking import (
     archived,
     broker_of,
     claim,
+    crashed,
     done,
     end_lease,
     enqueue,
@@ -33,11 +34,6 @@ from tests.broking import (
 )
 
 OTHER = "mail_high"
-
-
-@pytest.fixture
-def broker(redis: redis_py.Redis) -> Broker:
-    return broker_of(redis)
 
 
 # --- claiming ------------------------------------------------------------------------------------
@@ -239,6 +235,20 @@ def test_a_task_pushed_again_leaves_the_other_sets_whatever_its_state_says(
     assert field(redis, "a", "starts") == (b"1" if was_finished else b"8")
     assert field(redis, "a", "error_msg") == (None if was_finished else b"old")
     assert field(redis, "a", "cancel") is None
+
+
+def test_a_result_that_outlived_its_tasks_record_is_not_taken_for_that_of_the_next_run(
+    redis: redis_py.Redis,
+) -> None:
+    broker = broker_of(redis, completed_ttl=0)
+    push(redis, "a")
+    settle(broker, done(claim(broker)[0], b'"old"'))
+    assert redis.get("asynq:result:a") == b'"old"'
+    push(redis, "a")
+
+    claim(broker)
+
+    assert not redis.exists("asynq:result:a")
 
 
 @pytest.mark.parametrize("name", ["pending", "active", "lease", "retry", "completed"])
@@ -470,6 +480,61 @@ def test_a_strangers_counter_costs_the_count_and_never_the_task(
     assert settle(broker_of(redis, completed_cap=0), make(claim(broker)[0])) == ["OK"]
 
 
+def test_a_task_whose_own_process_died_is_the_next_one_and_counts_a_crash(
+    redis: redis_py.Redis, broker: Broker
+) -> None:
+    push(redis, "a")
+    push(redis, "b")
+    (task,) = claim(broker)
+
+    assert settle(broker, crashed(task)) == ["OK"]
+
+    assert redis.lrange(BASE + "pending", 0, -1) == [b"b", b"a"]
+    assert field(redis, "a", "state") == b"pending"
+    assert field(redis, "a", "claim") is None
+    assert field(redis, "a", "error_msg") == b"the process that ran it ended"
+    assert float(field(redis, "a", "last_failed_at") or 0) > 1.7e9
+    assert not redis.exists(BASE + "processed", "asynq:nb:killers")
+    assert claim(broker)[0].crashes == 1
+
+
+def test_a_task_whose_own_process_died_three_times_is_archived(
+    redis: redis_py.Redis, broker: Broker
+) -> None:
+    push(redis, "a")
+    for _ in range(3):
+        assert settle(broker, crashed(claim(broker)[0])) == ["OK"]
+
+    assert places(redis, "a") == ["archived"]
+    assert field(redis, "a", "error_msg") == b"killed its worker 3 times"
+    assert redis.get(BASE + "processed") == redis.get(BASE + "failed") == b"1"
+
+
+@pytest.mark.parametrize("make", [done, retried, archived, released, crashed])
+def test_no_outcome_takes_a_foreign_workers_entry_out_of_active(
+    redis: redis_py.Redis, broker: Broker, make: type[Outcome]
+) -> None:
+    push(redis, "a")
+    redis.rpop(BASE + "pending")
+    redis.lpush(BASE + "active", "a")  # a foreign worker runs it
+    push(redis, "a")
+    (task,) = claim(broker)
+
+    assert settle(broker, make(task)) == ["OK"]
+
+    assert redis.lrange(BASE + "active", 0, -1) == [b"a"]
+
+
+def test_what_an_earlier_run_left_of_a_foreign_workers_error_goes(
+    redis: redis_py.Redis, broker: Broker
+) -> None:
+    push(redis, "a", state="archived", error="theirs")
+
+    claim(broker)
+
+    assert field(redis, "a", "error") is None
+
+
 # --- fencing -------------------------------------------------------------------------------------
 
 
@@ -607,6 +672,33 @@ def test_a_request_that_never_arrived_is_carried_out_when_asked_again(
 
     assert answer.answers == ["OK"]
     assert places(redis, "a") == ["completed"]
+
+
+def test_a_request_that_arrives_after_it_was_given_up_and_repeated_does_nothing(
+    redis: redis_py.Redis, broker: Broker
+) -> None:
+    push(redis, "a")
+    push(redis, "b")
+    late = exchange(queues=(QUEUE,), want=1)
+    broker.settle(exchange(queues=(QUEUE,), want=1), lease=15.0)
+
+    answer = broker.settle(late, lease=15.0)
+
+    assert (answer.answers, answer.tasks, answer.unsound) == ([], [], [])
+    assert places(redis, "b") == ["pending"]
+
+
+def test_a_slots_tenth_request_is_later_than_its_ninth(
+    redis: redis_py.Redis, broker: Broker
+) -> None:
+    asked = exchange(queues=(QUEUE,), want=1)
+    push(redis, "a")
+    broker.settle(replace(asked, nonce="w/1:9"), lease=15.0)
+    push(redis, "b")
+
+    answer = broker.settle(replace(asked, nonce="w/1:10"), lease=15.0)
+
+    assert [task.id for task in answer.tasks] == ["b"]
 
 
 def test_another_slots_reply_is_not_given(redis: redis_py.Redis, broker: Broker) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import redis as redis_py
 
@@ -26,11 +28,6 @@ from tests.broking import (
 )
 
 OTHER = "mail_high"
-
-
-@pytest.fixture
-def broker(redis: redis_py.Redis) -> Broker:
-    return broker_of(redis)
 
 
 def kinds(events: list[object]) -> list[str]:
@@ -273,6 +270,19 @@ def test_many_lost_leases_are_all_taken_away(redis: redis_py.Redis, broker: Brok
     assert redis.llen(BASE + "pending") == 1100
     assert not redis.exists(BASE + "active", BASE + "lease")
     assert redis.zcard("asynq:nb:suspects") == 0
+
+
+def test_one_call_changes_some_hundred_leases_and_the_next_ones_the_rest(
+    redis: redis_py.Redis, broker: Broker
+) -> None:
+    leases = {f"t{number}": 1.0 for number in range(1200)}
+    redis.zadd(BASE + "lease", leases)
+    redis.config_resetstat()
+
+    assert kinds(sweep(broker)) == ["suspect"] * 1200
+
+    calls: Any = redis.info("commandstats")
+    assert sum(calls.get(f"cmdstat_{name}", {}).get("calls", 0) for name in ("eval", "evalsha")) > 2
 
 
 # --- the waiting room ----------------------------------------------------------------------------

@@ -371,11 +371,11 @@ def test_a_stop_gives_back_what_does_not_end_and_says_that_it_may_run_twice(
 
 def test_it_runs_as_many_at_a_time_as_it_is_told(redis: redis_py.Redis, url: str) -> None:
     log = Log()
-    go_on = threading.Semaphore(0)
+    first_four, others = threading.Event(), threading.Event()
 
     def handler(payload: dict[str, object]) -> None:
         with log.running(payload["task_id"]):
-            go_on.acquire(timeout=10)
+            (first_four if len(log) <= 4 else others).wait(timeout=10)
 
     with working(url, registry_of(handler), concurrency=1) as worker:
         for number in range(20):
@@ -384,13 +384,13 @@ def test_it_runs_as_many_at_a_time_as_it_is_told(redis: redis_py.Redis, url: str
         worker.resize(4)
         wait_until(lambda: len(worker.status.running) == 4, "it did not grow")
         worker.resize(2)
-        go_on.release(4)
+        first_four.set()
         wait_until(lambda: len(log) == 6, "it does not go on")
-        wait_until(
-            lambda: len([name for name in threads() if "slot" in name]) == 2, "it did not shrink"
-        )
-        assert len(worker.status.running) == 2
-        go_on.release(20)
+        wait_until(lambda: len(worker.status.running) == 2, "it runs too many")
+        slots_end = "a slot too many lives on"
+        wait_until(lambda: len([name for name in threads() if "slot" in name]) == 2, slots_end)
+        assert len(log) == 6
+        others.set()
         wait_until(lambda: worker.status.completed == 20, "not all ran")
 
     assert log.most_at_once == 4

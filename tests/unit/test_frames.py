@@ -60,6 +60,7 @@ QUEUE = QueueRecord(
     oldest_pending_s=1.5,
     trimmed=11,
     workers=2,
+    result_bytes=12,
 )
 WORKER = WorkerRecord(
     id="vm:7",
@@ -200,7 +201,7 @@ def test_a_queue_row_and_a_worker_row_say_what_their_records_say() -> None:
     queue = frames.queues([QUEUE]).loc["images_high"]
     worker = frames.workers([WORKER]).loc["vm:7"]
 
-    assert list(queue) == ["images", "high", *range(1, 11), True, 1.5, 11, 2]
+    assert list(queue) == ["images", "high", *range(1, 11), True, 1.5, 11, 2, 12]
     assert (worker["queues"], worker["pid"], worker["concurrency"]) == ("images, mail", 7, 4)
     assert worker["healthy"]
     assert worker["ours"]

@@ -14,6 +14,7 @@ from runqy_notebook.errors import PayloadError, UsageError
 from runqy_notebook.options import TaskOptions
 from runqy_notebook.registry import Handler
 from runqy_notebook.settings import Settings
+from runqy_notebook.wire.documented import new_ids
 
 
 def refusal(**options: object) -> str:
@@ -240,3 +241,14 @@ def test_storage_is_written_only_where_it_was_said() -> None:
     assert "store" not in fields()
     assert fields(store=True)["store"] == "1"
     assert fields(store=np.False_)["store"] == "0"
+
+
+def test_new_ids_are_different_random_uuids() -> None:
+    ids = new_ids(1_000)
+
+    assert len(set(ids)) == 1_000
+    for task_id in ids:
+        parsed = uuid.UUID(task_id)
+        assert (str(parsed), parsed.version, parsed.variant) == (task_id, 4, uuid.RFC_4122)
+    assert {task_id[19] for task_id in ids} == set("89ab")
+    assert new_ids(0) == []

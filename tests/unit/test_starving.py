@@ -1,11 +1,11 @@
-"""Who is blamed when the keeper comes late."""
+"""Who is blamed when the pulse comes late."""
 
 from __future__ import annotations
 
 import threading
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import pytest
 
@@ -16,15 +16,16 @@ from tests.working import registry_of
 TASK = Task("t1", "mail_default", b"token")
 
 
+@dataclass
+class FakeRunning:
+    since: float = 0.0
+    task: Task = TASK
+
+
 @dataclass(eq=False)
 class FakeSlot:
     cpu_clock: int | None
-
-
-@dataclass
-class FakeRunning:
-    since: float
-    task: Task = TASK
+    latest: FakeRunning | None = field(default_factory=FakeRunning)
 
 
 def crunch(payload: object) -> None: ...
@@ -37,7 +38,7 @@ def told() -> list[str]:
 
 @pytest.fixture
 def starvation(told: list[str]) -> Starvation:
-    return Starvation(registry_of(crunch), told.append)
+    return Starvation(registry_of(crunch), list, told.append)
 
 
 @pytest.fixture
@@ -70,14 +71,15 @@ def test_the_thread_that_computed_meanwhile_is_blamed(
     starvation: Starvation, told: list[str], idle_clock: int
 ) -> None:
     busy, idle = FakeSlot(cpu_clock()), FakeSlot(idle_clock)
-    held = [(busy, FakeRunning(0.0)), (idle, FakeRunning(0.0, Task("t2", "other", b"")))]
+    idle.latest = FakeRunning(0.0, Task("t2", "other", b""))
+    slots = [busy, idle]
 
-    starvation.look(0.0, held, 10.0)
+    starvation.look(0.0, slots, 10.0)
     compute(0.6)
-    starvation.look(1.0, held, 11.0)
-    starvation.look(0.0, held, 11.2)
+    starvation.look(1.0, slots, 11.0)
+    starvation.look(0.0, slots, 11.2)
     compute(1.1)
-    starvation.look(2.0, held, 13.0)
+    starvation.look(2.0, slots, 13.0)
 
     assert starvation.longest == {"crunch": 2.0}
     assert len(told) == 1
@@ -88,16 +90,16 @@ def test_the_thread_that_computed_meanwhile_is_blamed(
 def test_a_machine_that_slept_is_nobodys_fault(
     starvation: Starvation, told: list[str], idle_clock: int
 ) -> None:
-    held = [(FakeSlot(idle_clock), FakeRunning(0.0))]
+    slots = [FakeSlot(idle_clock)]
 
-    starvation.look(0.0, held, 10.0)
-    starvation.look(60.0, held, 70.0)
+    starvation.look(0.0, slots, 10.0)
+    starvation.look(60.0, slots, 70.0)
 
     assert told == []
 
 
 def test_a_short_wait_is_nobodys_fault(starvation: Starvation, told: list[str]) -> None:
-    starvation.look(0.9, [(FakeSlot(None), FakeRunning(0.0))], 10.0)
+    starvation.look(0.9, [FakeSlot(None)], 10.0)
 
     assert told == []
 
@@ -105,7 +107,7 @@ def test_a_short_wait_is_nobodys_fault(starvation: Starvation, told: list[str]) 
 def test_without_clocks_only_a_single_task_is_blamed(
     starvation: Starvation, told: list[str]
 ) -> None:
-    one, other = (FakeSlot(None), FakeRunning(0.0)), (FakeSlot(None), FakeRunning(0.0))
+    one, other = FakeSlot(None), FakeSlot(None)
 
     starvation.look(3.0, [one, other], 10.0)
     assert told == []

@@ -33,47 +33,68 @@ local function standing(id)
   return not finished and (held[1] or 'pending') or nil, finished and young
 end
 
+-- Ids go to the server so many at a time: Lua holds no more values than 8,000.
+local CHUNK = 1000
 local first = 9 + 2 * tonumber(ARGV[8])
-local same, fresh, in_this_call = {'OK', stamp(at)}, {}, {}
-for i = first, #ARGV, 2 do
+local keys = {}
+for i = first, #ARGV, 2 do keys[#keys + 1] = tasks .. ARGV[i] end
+local some_exist = false  -- mostly none does, which is one question
+for i = 1, #keys, CHUNK do
+  some_exist = some_exist or redis.call('EXISTS', unpack(keys, i, math.min(i + CHUNK - 1, #keys))) > 0
+end
+
+local same, fresh, ids, in_this_call = {'OK', stamp(at)}, {}, {}, {}
+for n, key in ipairs(keys) do
+  local i = first + 2 * (n - 1)
   local id = ARGV[i]
-  local kind = redis.call('TYPE', tasks .. id).ok
   local unfinished, young
   if in_this_call[id] then
     unfinished = state
-  elseif kind == 'hash' then
-    unfinished, young = standing(id)
-  elseif kind ~= 'none' then
-    return {'WRONGTYPE', tasks .. id, kind, 'hash'}
+  elseif some_exist then
+    local kind = redis.call('TYPE', key).ok
+    if kind == 'hash' then
+      unfinished, young = standing(id)
+    elseif kind ~= 'none' then
+      return {'WRONGTYPE', key, kind, 'hash'}
+    end
   end
   if ARGV[4] == '1' and (unfinished or young) then
-    same[#same + 1] = (i - first) / 2
+    same[#same + 1] = n - 1
   elseif unfinished then
     return {'CONFLICT', id, unfinished}
   else
     in_this_call[id] = true
-    fresh[#fresh + 1] = {id, ARGV[i + 1]}
+    ids[#ids + 1] = id
+    fresh[#fresh + 1] = i
   end
 end
 
-if #fresh > 0 then redis.call('SADD', KEYS[2], ARGV[3]) end
+if #ids > 0 then redis.call('SADD', KEYS[2], ARGV[3]) end
 local tell = teller(ARGV[7], at)
 local more = state == 'scheduled' and {due_at = due} or nil
-for _, task in ipairs(fresh) do
-  local id, key = task[1], tasks .. task[1]
-  if redis.call('DEL', key) == 1 then
+local shared = {'state', state, 'enqueued_at', stamp(at), unpack(ARGV, 9, first - 1)}
+for n, id in ipairs(ids) do
+  local key = tasks .. id
+  if some_exist and redis.call('DEL', key) == 1 then
     for _, name in ipairs({'completed', 'archived', 'retry', 'scheduled'}) do
       redis.call('ZREM', base .. name, id)
     end
     redis.call('DEL', ARGV[2] .. id)
   end
-  redis.call('HSET', key, 'payload', task[2], 'state', state, 'enqueued_at', stamp(at),
-    unpack(ARGV, 9, first - 1))
-  if state == 'pending' then
-    redis.call('LPUSH', base .. 'pending', id)
-  else
-    redis.call('ZADD', base .. 'scheduled', due, id)
-  end
+  redis.call('HSET', key, 'payload', ARGV[fresh[n] + 1], unpack(shared))
   tell(base, id, 'enqueued', state, more)
+end
+for i = 1, #ids, CHUNK do
+  local last = math.min(i + CHUNK - 1, #ids)
+  if state == 'pending' then
+    redis.call('LPUSH', base .. 'pending', unpack(ids, i, last))
+  else
+    local due_ids = {}
+    for n = i, last do
+      due_ids[#due_ids + 1] = due
+      due_ids[#due_ids + 1] = ids[n]
+    end
+    redis.call('ZADD', base .. 'scheduled', unpack(due_ids))
+  end
 end
 return same

@@ -19,7 +19,7 @@ if not held[4] then return 'DELIVERED' end
 redis.call('ZREM', outbox .. ':done', id)
 redis.call('ZREM', outbox .. ':off', held[1])
 redis.call('HSET', key, 'state', 'waiting', 'attempts', '0', 'due_at', stamp(at))
-redis.call('HDEL', key, 'claim', 'finished_at')
+redis.call('HDEL', key, 'claim', 'finished_at', 'held')
 redis.call('EXPIRE', key, outbox_life)
 redis.call('ZADD', due, at, id)
 redis.call('EXPIRE', due, outbox_life)

@@ -5,16 +5,19 @@
 --   2  it is what killed the process: counted in `crashes`. The first such proof settles the loss
 --      that made it a suspect, too
 -- Archived after `limit` crashes, or ten times as many losses that nobody could explain. `call` is
--- {tasks, archive, limit, killers (may be nil: a blamed one is listed there), at}. One that was to be
--- cancelled is cancelled now. Gives redelivered, crashed, cancelled, or nil where the task was nobody's any more.
+-- {tasks, archive, limit, killers (may be nil: a blamed one is listed there), at, has_left (it is
+-- out of lease and active already: an entry that is still there is a foreign worker's)}. One that was
+-- to be cancelled is cancelled now. Gives redelivered, crashed, cancelled, or nil where the task was
+-- nobody's any more.
 local function lose(base, id, blame, call)
   local key = call.tasks .. id
-  redis.call('ZREM', base .. 'lease', id)
-  redis.call('LREM', base .. 'active', 1, id)
+  if not call.has_left then
+    redis.call('ZREM', base .. 'lease', id)
+    redis.call('LREM', base .. 'active', 1, id)
+  end
   local held = redis.pcall('HMGET', key, 'claim', 'crashes', 'losses', 'cancel')
   if held.err then
     redis.call('ZADD', base .. 'archived', call.at, id)
-    return nil
   end
   if not held[1] or string.sub(held[1], 1, #base + 1) ~= base .. '|' then return nil end
   if held[4] == '1' then

@@ -6,6 +6,9 @@
 --   itself     zset of all ids -> when they were written
 -- A lane is what a session must know to deliver: the name of a destination, or which secret signs.
 -- A parcel is a line of JSON, {rows, kept}, and the body, which goes to each of these rows.
+-- A row that must not go before others have ended is held: it lies in no lane, its field `held` counts
+-- the others, and their fields `holds` name it. From the first of them that has an address for what
+-- it took, it learns that address: `result_url`.
 
 local outbox_life = 2592000 -- seconds that anything here lives untouched
 
@@ -27,6 +30,27 @@ local function forget(outbox, ids)
   end
 end
 
+-- let_go(outbox, key, at): the row has ended; what it held back may go, if nothing else holds it.
+local function let_go(outbox, key, at)
+  local ended = redis.call('HMGET', key, 'holds', 'result_url')
+  redis.call('HDEL', key, 'holds')
+  for id in string.gmatch(ended[1] or '', '%S+') do
+    local row = outbox .. ':row:' .. id
+    local held = redis.pcall('HMGET', row, 'held', 'lane')
+    if held[1] and held[2] then
+      if (ended[2] or '') ~= '' then redis.call('HSETNX', row, 'result_url', ended[2]) end
+      if redis.call('HINCRBY', row, 'held', -1) <= 0 then
+        local due = outbox .. ':due:' .. held[2]
+        redis.call('HDEL', row, 'held')
+        redis.call('HSET', row, 'due_at', stamp(at))
+        redis.call('EXPIRE', row, outbox_life)
+        redis.call('ZADD', due, at, id)
+        redis.call('EXPIRE', due, outbox_life)
+      end
+    end
+  end
+end
+
 -- finish(outbox, id, state, why, kept, at): ends a row that has left its lane. `kept` is {ttl, cap}:
 -- finished rows live so many seconds, the newest so many of them. What was delivered keeps no body.
 local function finish(outbox, id, state, why, kept, at)
@@ -34,6 +58,7 @@ local function finish(outbox, id, state, why, kept, at)
   redis.call('HSET', key, 'state', state, 'error', why, 'finished_at', stamp(at))
   redis.call('HDEL', key, 'claim')
   if state == 'delivered' then redis.call('HDEL', key, 'body') end
+  let_go(outbox, key, at)
   redis.call('EXPIRE', key, math.max(1, math.ceil(kept.ttl)))
   redis.call('ZADD', done, at, id)
   redis.call('EXPIRE', done, outbox_life)
@@ -43,7 +68,7 @@ local function finish(outbox, id, state, why, kept, at)
 end
 
 -- post(outbox, row, body, kept, at): writes a row, unless it is there already. `row` is {id, to,
--- lane, wait, task_id, queue, status}; `kept` is {ttl, cap, most}: beyond `most` rows in a lane the
+-- lane, wait, task_id, queue, status} and, where they apply, {spooled, held, holds}; `kept` is {ttl, cap, most}: beyond `most` rows in a lane the
 -- oldest one fails.
 local function post(outbox, row, body, kept, at)
   local key, due = outbox .. ':row:' .. row.id, outbox .. ':due:' .. row.lane
@@ -52,9 +77,14 @@ local function post(outbox, row, body, kept, at)
   redis.call('HSET', key, 'to', row.to, 'lane', row.lane, 'task_id', row.task_id,
     'queue', row.queue, 'status', row.status, 'body', body, 'state', 'waiting', 'attempts', '0',
     'created_at', stamp(at), 'due_at', stamp(at + row.wait))
+  for _, name in ipairs({'spooled', 'held', 'holds'}) do
+    if row[name] then redis.call('HSET', key, name, row[name]) end
+  end
   redis.call('EXPIRE', key, outbox_life)
-  redis.call('ZADD', due, at + row.wait, row.id)
-  redis.call('EXPIRE', due, outbox_life)
+  if not row.held then
+    redis.call('ZADD', due, at + row.wait, row.id)
+    redis.call('EXPIRE', due, outbox_life)
+  end
   redis.call('ZADD', outbox, at, row.id)
   redis.call('EXPIRE', outbox, outbox_life)
   redis.call('ZREMRANGEBYSCORE', outbox, '-inf', at - outbox_life)

@@ -65,5 +65,6 @@ function outcomes.crash(base, id, key, outcome, keep, at)
   redis.call('HSET', key, 'error_msg', outcome.text, 'last_failed_at', stamp(at))
   return lose(base, id, outcome.told == '?' and 1 or 2, {
     tasks = keep.tasks, archive = keep.archive, limit = outcome.number, at = at,
+    has_left = true,
   }) == 'crashed'
 end

@@ -1,0 +1,92 @@
+"""Connections that a broker keeps for its scripts, so that a call costs no turn of the pool.
+
+Half of what a short call costs redis-py is its pool, its retries and its metrics. A script is never
+sent twice and needs none of them. The connections are the pool's own, made as it makes them.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import inspect
+from typing import Any
+
+import redis
+from hiredis import pack_command
+
+from runqy_notebook.broker.impatient import is_in_process
+
+MOST_KEPT = 32
+"""Connections kept; the rest go back to the pool, which has 100 for whatever else is asked."""
+
+
+class Lines:
+    """As many connections as threads call at a time. Raises redis-py's errors.
+
+    As with the pool, a connection that broke while nobody used it is made anew before a command is
+    sent, and one that breaks in a command is closed: its answer may have been lost.
+    """
+
+    def __init__(self, client: redis.Redis) -> None:
+        self._client = client
+        self._pool = client.connection_pool
+        self._idle: list[Any] = []  # pop and append are atomic
+        asked = inspect.signature(self._pool.get_connection).parameters["command_name"]
+        is_needed = asked.default is inspect.Parameter.empty  # before redis-py 5.3
+        self._what_for = ("EVALSHA",) if is_needed else ()
+        self._is_in_process = is_in_process(client)
+
+    def evalsha(self, sha: str, *rest: Any) -> Any:
+        """A script by its SHA-1."""
+        if self._is_in_process:
+            return self._client.evalsha(sha, *rest)
+        return self._ask("EVALSHA", sha, *rest)
+
+    def eval(self, source: str, *rest: Any) -> Any:
+        """A script by its text."""
+        if self._is_in_process:
+            return self._client.eval(source, *rest)
+        return self._ask("EVAL", source, *rest)
+
+    def close(self) -> None:
+        """Gives back the connections that nobody uses, closed."""
+        while self._idle:
+            with contextlib.suppress(IndexError):  # another thread took the last one
+                line = self._idle.pop()
+                line.disconnect()
+                self._pool.release(line)
+
+    def _ask(self, *command: Any) -> Any:
+        line = self._line()
+        try:
+            line.send_packed_command([pack_command(command)])
+            answer = line.read_response()
+        except redis.ResponseError:
+            self._keep(line)
+            raise
+        except BaseException:
+            line.disconnect()  # an answer may still come
+            self._pool.release(line)
+            raise
+        self._keep(line)
+        return answer
+
+    def _keep(self, line: Any) -> None:
+        if len(self._idle) < MOST_KEPT:
+            self._idle.append(line)
+        else:
+            self._pool.release(line)
+
+    def _line(self) -> Any:
+        """A connection on which nothing is to be read: neither an old answer nor its end."""
+        while True:
+            try:
+                line = self._idle.pop()
+            except IndexError:
+                return self._pool.get_connection(*self._what_for)
+            try:
+                if self._pool.owns_connection(line) and not line.can_read():
+                    return line
+            except (redis.ConnectionError, redis.TimeoutError, OSError):
+                pass
+            line.disconnect()
+            self._pool.release(line)  # which makes nothing of it in the child of a fork

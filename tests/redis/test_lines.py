@@ -1,0 +1,148 @@
+"""The connections that a broker keeps for its scripts: as safe as those of the pool."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import redis as redis_py
+
+from runqy_notebook.broker.impatient import impatient_client
+from runqy_notebook.broker.lines import Lines
+from tests.waiting import wait_until
+
+ECHO = "return ARGV[1]"
+LONG = "local till = redis.call('TIME')[1] + 1.5; while redis.call('TIME')[1] + 0 < till do end"
+
+
+@pytest.fixture
+def client(redis: redis_py.Redis) -> Iterator[redis_py.Redis]:
+    """A client whose connections give up on an answer after half a second."""
+    client = impatient_client(redis, 0.5)
+    yield client
+    client.connection_pool.disconnect()
+
+
+@pytest.fixture
+def lines(client: redis_py.Redis) -> Lines:
+    return Lines(client)
+
+
+def connections(redis: redis_py.Redis) -> set[str]:
+    own = str(redis.client_id())
+    return {str(each["id"]) for each in redis.client_list() if str(each["id"]) != own}
+
+
+def test_calls_one_after_the_other_share_a_connection(redis: redis_py.Redis, lines: Lines) -> None:
+    before = connections(redis)
+
+    answers = [lines.eval(ECHO, 0, text) for text in ("a", "b", "c")]
+
+    assert answers == [b"a", b"b", b"c"]
+    assert len(connections(redis) - before) == 1
+
+
+def test_a_connection_that_ended_between_two_calls_is_made_anew(
+    redis: redis_py.Redis, lines: Lines
+) -> None:
+    lines.eval(ECHO, 0, "a")
+    for each in redis.client_list():
+        if str(each["id"]) != str(redis.client_id()):
+            redis.client_kill_filter(_id=each["id"])
+
+    assert lines.eval(ECHO, 0, "b") == b"b"
+
+
+def test_a_refusal_keeps_the_connection_and_the_next_answer_is_the_next_calls(
+    redis: redis_py.Redis, lines: Lines
+) -> None:
+    before = connections(redis)
+
+    with pytest.raises(redis_py.exceptions.NoScriptError):
+        lines.evalsha("0" * 40, 0)
+    with pytest.raises(redis_py.ResponseError, match="mine"):
+        lines.eval("return redis.error_reply('mine')", 0)
+
+    assert lines.eval(ECHO, 0, "a") == b"a"
+    assert len(connections(redis) - before) == 1
+
+
+def test_an_answer_that_comes_too_late_is_nobody_elses(lines: Lines) -> None:
+    with pytest.raises(redis_py.TimeoutError):
+        lines.eval(LONG + " return 'late'", 0)
+
+    def answered() -> Any:
+        try:
+            return lines.eval(ECHO, 0, "mine")
+        except (redis_py.TimeoutError, redis_py.ConnectionError):
+            return None  # the server is still busy
+
+    wait_until(lambda: answered() == b"mine", "the server is free again")
+
+
+def test_a_call_that_is_interrupted_leaves_no_answer_behind(lines: Lines) -> None:
+    lines.eval(ECHO, 0, "a")
+
+    def call_on() -> None:
+        while True:
+            lines.eval("for i = 1, 1e5 do end return 'other'", 0)
+
+    was = signal.signal(signal.SIGALRM, signal.default_int_handler)
+    try:
+        signal.setitimer(signal.ITIMER_REAL, 0.1)
+        with pytest.raises(KeyboardInterrupt):
+            call_on()
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, was)
+
+    assert lines.eval(ECHO, 0, "mine") == b"mine"
+
+
+def test_threads_that_call_at_a_time_get_their_own_answers(lines: Lines) -> None:
+    wrong: list[Any] = []
+
+    def call(name: str) -> None:
+        for n in range(100):
+            answer = lines.eval(ECHO, 0, f"{name} {n}")
+            if answer != f"{name} {n}".encode():
+                wrong.append(answer)
+
+    threads = [threading.Thread(target=call, args=(name,)) for name in "abcd"]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert wrong == []
+
+
+def test_closed_lines_leave_no_connection_and_open_again(
+    redis: redis_py.Redis, lines: Lines
+) -> None:
+    before = connections(redis)
+    lines.eval(ECHO, 0, "a")
+
+    lines.close()
+
+    wait_until(lambda: connections(redis) <= before, "the connection ended")
+    assert lines.eval(ECHO, 0, "b") == b"b"
+
+
+def test_the_child_of_a_fork_makes_its_own_connection(lines: Lines) -> None:
+    assert lines.eval(ECHO, 0, "parent") == b"parent"
+
+    child = os.fork()
+    if not child:
+        own = -1
+        try:
+            own = 0 if lines.eval(ECHO, 0, "child") == b"child" else 1
+        finally:
+            os._exit(own)
+
+    assert os.waitpid(child, 0)[1] == 0
+    assert lines.eval(ECHO, 0, "parent again") == b"parent again"

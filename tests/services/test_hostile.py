@@ -1,0 +1,72 @@
+"""What tasks of strangers say never becomes more than a value."""
+
+from typing import Any
+
+import pytest
+
+from runqy_notebook import Session, task
+from tests.broking import push
+from tests.services.servers import S3, Postgres
+from tests.services.test_destinations import delivered
+
+IDS = [
+    "'; DROP TABLE safe; --",
+    '" OR 1=1 --',
+    "%s %(task_id)s :task_id {task_id} $1",
+    "../../../etc/passwd",
+    "/etc/passwd",
+    "a\x00b",
+    "..",
+    "\\'; DELETE FROM hostile; --",
+    "名" * 200,
+]
+
+
+@pytest.fixture
+def strangers(session: Session) -> Any:
+    """Has each of these tasks run, with its id as its result."""
+
+    def run(url: str, redis: Any) -> None:
+        @task(deliver_to=url)
+        def handler(payload: dict[str, Any]) -> dict[str, Any]:
+            return {payload["task_id"]: payload["task_id"]}
+
+        session.start_worker("mail")
+        for each in IDS:
+            push(redis, each)
+        delivered(session, len(IDS))
+
+    return run
+
+
+def test_ids_and_results_are_bound_never_spelled_out(
+    strangers: Any, postgres: Postgres, redis: Any
+) -> None:
+    postgres.rows("CREATE TABLE safe (n int); INSERT INTO safe VALUES (1)")
+    postgres.rows(
+        "CREATE TABLE hostile (task_id text PRIMARY KEY, status text, result jsonb);"
+        "INSERT INTO hostile VALUES ('mine', 'mine')"
+    )
+
+    strangers(f"{postgres.url()}?table=hostile", redis)
+
+    assert postgres.rows("SELECT n FROM safe") == [(1,)]
+    assert postgres.rows("SELECT status FROM hostile WHERE task_id='mine'") == [("mine",)]
+    found = dict(postgres.rows("SELECT task_id, result FROM hostile WHERE task_id <> 'mine'"))
+    assert sorted(found) == sorted(each.replace("\x00", "\ufffd") for each in IDS)
+    assert all(result == {task_id: task_id} for task_id, result in found.items())
+
+
+def test_no_id_leads_out_of_the_prefix(strangers: Any, s3: S3, redis: Any) -> None:
+    before = set(s3.objects())
+
+    strangers(s3.url("results/inside/{task_id}/{queue}.json"), redis)
+
+    made = sorted(set(s3.objects()) - before)
+    assert len(made) == len(IDS)
+    for key in made:
+        head, place, name = key.split("/")
+        assert (head, name) == ("inside", "mail_default.json")
+        assert place.strip(".")
+        assert place.isascii()
+        assert len(place) <= 120
