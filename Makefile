@@ -2,6 +2,7 @@
 PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
+OLDEST := .venv-ipykernel629
 
 .DEFAULT_GOAL := help
 .PHONY: help demo lab test chaos mutants coverage bench check examples build clean
@@ -16,7 +17,7 @@ lab: $(VENV)/examples.done  ## open the executed quickstart in JupyterLab
 	@test -f out/quickstart.ipynb || $(BIN)/python examples/execute.py quickstart.ipynb --to out
 	$(BIN)/jupyter lab out/quickstart.ipynb
 
-test: $(VENV)/dev.done  ## run every test, on real servers and kernels
+test: $(VENV)/dev.done $(OLDEST)/made  ## run every test, on real servers and kernels
 	@bash tests/install.sh
 	$(BIN)/python -m pytest tests $(PYTEST)
 
@@ -45,6 +46,7 @@ check: $(VENV)/dev.done  ## style, types, and the direction of imports
 
 examples: $(VENV)/dev.done  ## execute the example notebooks and save their outputs in place
 	$(BIN)/python examples/execute.py quickstart.ipynb --to examples
+	$(BIN)/python examples/execute.py live-cells.ipynb --to examples
 	$(BIN)/python examples/execute.py webhooks.ipynb --to examples
 	$(BIN)/python -m tests.services.test_example
 
@@ -52,12 +54,20 @@ build: $(VENV)/dev.done  ## make the wheel and the source archive in dist/
 	$(BIN)/python -m build
 
 clean:  ## remove what make made (the embedded server's data are the user's own)
-	rm -rf $(VENV) out dist
+	rm -rf $(VENV) $(OLDEST) out dist
 
 $(VENV)/made:
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10) and "Python 3.10 or newer is needed: make PYTHON=python3.12 ...")'
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip
+	@touch $@
+
+# Kernels of the oldest ipykernel that is taken, for the tests of what is live.
+$(OLDEST)/made: pyproject.toml | $(VENV)/made
+	@echo "Installing ipykernel 6.29 into $(OLDEST) ..."
+	$(BIN)/python -m venv $(OLDEST)
+	$(OLDEST)/bin/python -m pip install --quiet --upgrade pip
+	$(OLDEST)/bin/python -m pip install --quiet --editable . 'ipykernel==6.29.5' 'ipython==8.18.*' 'ipywidgets==8.1.0' 'matplotlib>=3.8' 'tqdm>=4.66'
 	@touch $@
 
 $(VENV)/examples.done: $(VENV)/made pyproject.toml

@@ -16,8 +16,8 @@ Listener = Callable[[Event], None]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Subscription:
-    """One listener and what it wants to hear: the tasks in `ids`, or else the queues that `names`
-    select; neither means everything.
+    """One listener and what it wants to hear: of the tasks in `ids`, and of the queues that `names`
+    select where a queue itself is meant; or else all of these queues; neither means everything.
     """
 
     listener: Listener
@@ -26,7 +26,9 @@ class Subscription:
 
     def wants(self, event: Event) -> bool:
         if self.ids:
-            return event.task_id in self.ids
+            if event.task_id:
+                return event.task_id in self.ids
+            return any(queues.selects(name, event.queue) for name in self.names)
         return not self.names or any(queues.selects(name, event.queue) for name in self.names)
 
 

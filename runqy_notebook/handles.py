@@ -134,6 +134,14 @@ class TaskHandle:
         """Removes the task, its record and its result; see `Session.delete`."""
         self._source.hands.delete(self.id)
 
+    def pause_queue(self) -> None:
+        """Has nothing more claimed from the task's queue; see `Session.pause_queue`."""
+        self._source.hands.pause_queue(self.queue)
+
+    def resume_queue(self) -> None:
+        """Has the task's queue claimed from again; see `Session.resume_queue`."""
+        self._source.hands.resume_queue(self.queue)
+
     def __repr__(self) -> str:
         try:
             state = self.state

@@ -198,6 +198,11 @@ class Looking:
         with explained(self.server.where):
             return self._inspector.standings(ids)
 
+    def is_paused(self, queue: str) -> bool:
+        """Whether nothing is claimed from this queue."""
+        with explained(self.server.where):
+            return self._inspector.is_paused(queue)
+
     def why_waiting(self, queue: str, task_id: str = "") -> str:
         """What a person should do about a task of `queue` that is not done."""
         with explained(self.server.where):

@@ -85,6 +85,12 @@ class TaskOptions:
             return f"{self.at.timestamp():.3f}"
         return "0" if self.delay is None else f"+{self.delay:.3f}"
 
+    def due_at(self, now: float) -> float | None:
+        """The unix time at which it is due, where it is not at once."""
+        if self.at is not None:
+            return self.at.timestamp()
+        return None if self.delay is None else now + self.delay
+
     def id_for(self, queue: str, payload: bytes, given: str | None) -> str:
         """The task's id: the one given, the one that `unique` makes, or a new one."""
         if given is not None:

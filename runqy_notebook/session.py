@@ -239,9 +239,18 @@ class Session(Controlling, Echoing):
         existed = enqueued.existed
         if self.events.subscriptions:
             state = State.SCHEDULED if options.is_for_later else State.PENDING
+            due_at = options.due_at(enqueued.at)
             for handle in (h for i, h in enumerate(handles) if i not in existed):
                 self.events.publish(
-                    Event(Kind.ENQUEUED, handle.id, queue, enqueued.at, self.id, state)
+                    Event(
+                        Kind.ENQUEUED,
+                        handle.id,
+                        queue,
+                        enqueued.at,
+                        self.id,
+                        state,
+                        due_at=due_at,
+                    )
                 )
         for i in sorted(existed):
             handles[i] = self._inbox.same(handles[i])

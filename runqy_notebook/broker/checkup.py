@@ -185,7 +185,9 @@ def judge_queue(chart: Chart, staff: Staff) -> Iterator[Finding]:
         yield Finding(Kind.PAUSED, name, None, what, f"%runqy resume {name}")
     if record.pending and not record.workers and not staff.serves(name):
         served = {queue for worker in staff.workers if worker.is_live for queue in worker.queues}
-        hint = did_you_mean(name, served)
+        parent = queues.parent_of(name)
+        parents = {queues.parent_of(queue) for queue in served} - {parent}
+        hint = did_you_mean(name, served) or did_you_mean(parent, parents)
         what = f"No worker serves {name}: {waiting}.{hint}"
         yield Finding(Kind.UNSERVED, name, None, what, start)
     if record.pending and staff.serves(name) and staff.has_handler and not staff.has_handler(name):

@@ -1,25 +1,34 @@
 """The buttons below a card: widgets, so that they live on after a page reload and while a cell
-awaits; gone once the task is done, as a dead widget shows as "Loading widget..." in a saved file.
+awaits; gone in the end, as a dead widget shows as "Loading widget..." in a saved file.
 """
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any, Final
 
 from runqy_notebook.errors import RunqyError
 from runqy_notebook.ui.publish import Bundle
 from runqy_notebook.wire.states import State
 
-_ACTIONS: Final = {"run_now": ("Run now", "Brings the task due at once"), "cancel": ("Cancel", "")}
+_ACTIONS: Final = {
+    "run_now": ("Run now", "Makes the task the next one to run"),
+    "cancel": ("Cancel", "Has the task end, or never run"),
+    "retry": ("Retry", "Runs the task once more"),
+    "delete": ("Delete", "Removes the task for good"),
+    "pause_queue": ("Pause queue", "Has nothing more claimed from the queue"),
+    "resume_queue": ("Resume queue", "Has the queue claimed from again"),
+}
 
-_OFFERED: Final = {
+OF_TASK: Final = {
     State.PENDING: ("cancel",),
     State.ACTIVE: ("cancel",),
     State.SCHEDULED: ("run_now", "cancel"),
     State.RETRY: ("run_now", "cancel"),
+    State.ARCHIVED: ("retry", "delete"),
 }
+"""What a task's card offers, by its state."""
 
 
 class Buttons:
@@ -33,18 +42,15 @@ class Buttons:
         self._row: Any = None
         self._buttons: dict[str, Any] = {}
 
-    def bundle(self, state: State, is_cancelling: bool) -> Bundle:
-        """The row as it is to be for this state."""
-        offered = _OFFERED.get(state, ())
+    def bundle(self, offered: Collection[str], *, is_cancelling: bool = False) -> Bundle:
+        """The row with these buttons."""
         if self._row is None:
             self._make()
         for name, button in self._buttons.items():
             display = "" if name in offered else "none"
             if button.layout.display != display:
                 button.layout.display = display
-                button.disabled = False
-        if is_cancelling:
-            self._buttons["cancel"].disabled = True
+        self._buttons["cancel"].disabled = is_cancelling
         made = self._row._repr_mimebundle_()
         bundle: Bundle = made[0] if isinstance(made, tuple) else made
         return {**bundle, "text/plain": ""}
@@ -84,4 +90,5 @@ class Buttons:
             self._act(name)
         except RunqyError as error:
             self._say(str(error))
-            button.disabled = False
+        finally:
+            button.disabled = False  # whether it is offered still, the next bundle tells

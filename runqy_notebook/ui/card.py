@@ -11,19 +11,23 @@ from typing import Any, Final
 from runqy_notebook.broker.records import Standing
 from runqy_notebook.errors import RunqyError, TaskFailedError, UnknownTaskError
 from runqy_notebook.handles import TaskHandle
-from runqy_notebook.ui.buttons import Buttons
+from runqy_notebook.ui.buttons import OF_TASK, Buttons
 from runqy_notebook.ui.card_text import CardText, card_text
 from runqy_notebook.ui.publish import Bundle, Output, Publisher
 from runqy_notebook.ui.text import cleaned
 from runqy_notebook.ui.tracebacks import readable
 from runqy_notebook.ui.values import Shown, of_json, of_value
 from runqy_notebook.ui.view import TaskView, Value, after
-from runqy_notebook.wire.events import Event
+from runqy_notebook.wire.events import Event, Kind
+from runqy_notebook.wire.outcomes import CANCELLED
 from runqy_notebook.wire.states import State
 
 SILENT_AFTER: Final = 1.5  # seconds without an event after which Redis is looked into
 LINGER: Final = 1.0  # seconds for which a task that is done is still listened to: last lines
-_BUTTONS_AFTER: Final = 0.7  # seconds: a task that is done sooner needs none
+BUTTONS_AFTER: Final = 0.7  # seconds: a task that is done sooner needs none
+RETRY_FOR: Final = 300.0
+"""Seconds for which a failed task's card has buttons after it failed or was shown: longer, and they
+would be what the saved file holds, where they are dead."""
 
 
 class TaskCard:
@@ -38,23 +42,25 @@ class TaskCard:
         view: TaskView,
         publisher: Publisher,
         shell: Any,
-        act: Callable[[str, str], None],
+        act: Callable[[str], None],
     ) -> None:
         self.view = view
         self.handle: TaskHandle | None = handle
-        self.made_at = self.heard_at = time.monotonic()
-        self.done_at: float | None = None
+        self.made_at = self.heard_at = self._shown_at = time.monotonic()
+        self.done_at = self.made_at if view.is_done else None
         self._shell = shell
         self._publisher = publisher
         self._result: tuple[object, Shown] | None = None  # made once: repr may be slow
         self._kept: Shown | None = None  # the same once the result itself is let go of
+        self._is_superseded = False
         self._lock = threading.Lock()
         self._output = Output(publisher, self._card)
         self._below = Output(publisher, self._what_is_below)
-        self._buttons = Buttons(lambda action: act(action, view.id), self.say)
+        self._buttons = Buttons(act, self.say)
 
     def show(self) -> None:
         """Shows it in the running cell, and from now on there too."""
+        self._shown_at = time.monotonic()
         self._output.show()
         self._below.show()
 
@@ -70,6 +76,8 @@ class TaskCard:
     def take(self, event: Event) -> None:
         """Takes an event of this task."""
         self.heard_at = time.monotonic()
+        if event.kind is Kind.ENQUEUED and self.view.is_done and event.at > self.view.ended_at:
+            self._is_superseded = True  # by a run that has a card of its own
         self._change(lambda view: after(view, event))
 
     def say(self, text: str) -> None:
@@ -78,7 +86,27 @@ class TaskCard:
 
     def end(self, why: str) -> None:
         """Freezes the card although the task is not done."""
+        self._is_superseded = True
         self._change(lambda view: view if view.is_done else replace(view, ending=why, remedy=""))
+        self._below.changed()
+
+    def run_again(self, retry: Callable[[], TaskHandle]) -> TaskHandle:
+        """Follows the failed task's next run, which `retry` begins; raises what that raises."""
+        with self._lock:
+            before, done_at = self.view, self.done_at
+            # Its state is open before it is written: it may run before `retry` returns.
+            fresh = TaskView(before.id, before.queue, attempts=before.attempts)
+            self.view, self.done_at, self._kept = fresh, None, None
+            self.made_at = self.heard_at = time.monotonic()
+        try:
+            self.handle = retry()
+        except BaseException:
+            with self._lock:
+                self.view, self.done_at = before, done_at
+            raise
+        self.begin()
+        self._output.changed()
+        return self.handle
 
     def observe(self, standing: Standing) -> None:
         """Takes what Redis says, where no event did."""
@@ -100,7 +128,8 @@ class TaskCard:
     @property
     def is_over(self) -> bool:
         """Whether it needs no more looking after."""
-        return self.done_at is not None and time.monotonic() - self.done_at > LINGER
+        is_late = self.done_at is not None and time.monotonic() - self.done_at > LINGER
+        return is_late and not self._can_be_retried
 
     def unheard(self, limit: int) -> list[TaskHandle]:
         """The handles, at most so many, of tasks that are not done and make no events."""
@@ -123,8 +152,18 @@ class TaskCard:
         with self._lock:
             self._result = None
             self.view = replace(self.view, result=None)
+        self._below.changed()
 
     # --- inside ---------------------------------------------------------------------------------
+
+    @property
+    def _can_be_retried(self) -> bool:
+        """Whether a failed task's buttons are there."""
+        view = self.view
+        is_failed = view.state is State.ARCHIVED and not view.ending and view.error != CANCELLED
+        since = max(self.done_at or 0.0, self._shown_at)
+        is_wanted = is_failed and not self._is_superseded and self._publisher.is_attended
+        return is_wanted and time.monotonic() - since < RETRY_FOR
 
     def _change(self, change: Callable[[TaskView], TaskView]) -> None:
         with self._lock:
@@ -155,10 +194,13 @@ class TaskCard:
 
     def _what_is_below(self) -> Bundle:
         view = self.view
+        is_old = time.monotonic() - self.made_at > BUTTONS_AFTER
+        is_live = not view.is_done and is_old and self._publisher.is_attended
+        if is_live or (view.is_done and self._can_be_retried):
+            offered = OF_TASK.get(view.state, ())
+            return self._buttons.bundle(offered, is_cancelling=view.is_cancelling)
         if not view.is_done:
-            is_old = time.monotonic() - self.made_at > _BUTTONS_AFTER
-            is_wanted = is_old and self._publisher.is_attended
-            return self._buttons.bundle(view.state, view.is_cancelling) if is_wanted else {}
+            return {}
         self._buttons.close()
         shown = self._shown(view)
         return dict(shown.rich, **{"text/plain": shown.text}) if shown and shown.rich else {}

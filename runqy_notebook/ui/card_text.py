@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import base64
 from dataclasses import dataclass
 from typing import Final
+
+from markupsafe import Markup
 
 from runqy_notebook.errors import one_line
 from runqy_notebook.ui import html
@@ -12,10 +14,11 @@ from runqy_notebook.ui.echo_text import EchoText, delivery_text, echo_text
 from runqy_notebook.ui.text import cleaned as clean
 from runqy_notebook.ui.text import clock, counted, duration
 from runqy_notebook.ui.values import Shown, picture
-from runqy_notebook.ui.view import TaskView
+from runqy_notebook.ui.view import Display, TaskView
 from runqy_notebook.wire.states import State
 
 _MOST_LINES_WHILE_RUNNING: Final = 8
+_LARGEST_HTML: Final = 256 * 2**10  # characters; a card is sent again as a whole when it changes
 
 _TONES: Final = {
     State.PENDING: "faint",
@@ -37,9 +40,12 @@ _TITLES: Final = {
 
 @dataclass(frozen=True, slots=True)
 class Displayed:
-    """A thing that the handler displayed: a picture in base64, or text."""
+    """A thing that the handler displayed: a picture in base64, HTML of this process, or text, which
+    the others have as well where the handler gave it.
+    """
 
     text: str = ""
+    html: Markup | None = None
     kind: str = ""
     picture: str = ""
 
@@ -130,11 +136,12 @@ def _title(view: TaskView) -> str:
 
 
 def _facts(view: TaskView, now: float) -> list[str]:
-    facts = []
+    facts = ["deleted"] if view.ending == "deleted" and view.state.is_finished else []
     if view.state is State.ACTIVE and view.started_at and not view.ending:
         facts.append(f"for {duration(now - view.started_at)}")
-    elif view.seconds:
-        facts.append(f"in {duration(view.seconds)}")
+    elif view.started_at and view.ended_at:
+        took = duration(view.seconds) if view.seconds >= 0.001 else "less than 1 ms"
+        facts.append(f"in {took}")
     elif view.state is State.PENDING and view.enqueued_at:
         facts.append(f"since {clock(view.enqueued_at)}")
     if view.state is State.SCHEDULED and view.due_at:
@@ -169,20 +176,30 @@ def _remedy(view: TaskView) -> str:
     match view.state:
         case State.RETRY if view.due_at:
             return f"The next attempt is due at {clock(view.due_at)}; %runqy run {name}: at once."
-        case State.ARCHIVED:
-            return f"%runqy run {name} tries once more."
+        case State.ARCHIVED if not view.ending:
+            return f"%runqy run {name} tries once more; %runqy delete {name} removes it."
     return ""
 
 
 def _all_displayed(view: TaskView) -> tuple[Displayed, ...]:
-    found = tuple(filter(None, (_displayed(each.data) for each in view.displays)))
+    found = tuple(filter(None, map(_displayed, view.displays)))
     n = view.displays_dropped
     return (Displayed(f"… {counted(n, 'earlier output')} not shown"), *found) if n else found
 
 
-def _displayed(bundle: Mapping[str, str]) -> Displayed | None:
+def _displayed(display: Display) -> Displayed | None:
+    """The richest form that may be shown: HTML and SVG only of this process."""
+    bundle = display.data
+    text = clean(bundle.get("text/plain", ""))
+    if display.is_local:
+        told = bundle.get("text/html", "")
+        if told and len(told) <= _LARGEST_HTML:
+            return Displayed(text=text, html=Markup(told))  # noqa: S704 - as a cell's own output
+        drawn = bundle.get("image/svg+xml", "")
+        if drawn and len(drawn) <= _LARGEST_HTML:  # as an image no script in it runs
+            content = base64.b64encode(drawn.encode(errors="replace")).decode()
+            return Displayed(text=text, kind="image/svg+xml", picture=content)
     for kind in ("image/png", "image/jpeg"):
-        if content := picture(kind, bundle.get(kind)):
-            return Displayed(kind=kind, picture=content)
-    text = bundle.get("text/plain", "")
-    return Displayed(text=clean(text)) if text else None
+        if shown := picture(kind, bundle.get(kind)):
+            return Displayed(kind=kind, picture=shown)
+    return Displayed(text=text) if text else None

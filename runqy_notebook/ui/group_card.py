@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Final
 
@@ -12,7 +12,8 @@ from runqy_notebook.broker.records import Standing
 from runqy_notebook.errors import one_line
 from runqy_notebook.handles import TaskGroup, TaskHandle
 from runqy_notebook.ui import html
-from runqy_notebook.ui.card import LINGER, SILENT_AFTER
+from runqy_notebook.ui.buttons import Buttons
+from runqy_notebook.ui.card import BUTTONS_AFTER, LINGER, SILENT_AFTER
 from runqy_notebook.ui.publish import Bundle, Output, Publisher
 from runqy_notebook.ui.tally import Summary, Tally, in_order
 from runqy_notebook.ui.text import cleaned, counted, duration
@@ -91,9 +92,19 @@ def group_text(
 
 
 class GroupCard:
-    """One output for a group. Any thread may call any method."""
+    """Two outputs for a group: the card, and below it the buttons. Any thread may call any method.
 
-    def __init__(self, group: TaskGroup, publisher: Publisher) -> None:
+    `act` is told which button was clicked; `is_paused` whether the group's one queue is.
+    """
+
+    def __init__(
+        self,
+        group: TaskGroup,
+        publisher: Publisher,
+        act: Callable[[str], None],
+        *,
+        is_paused: bool,
+    ) -> None:
         queues = sorted({handle.queue for handle in group})
         self._queue = queues[0] if len(queues) == 1 else counted(len(queues), "queue")
         self._queues = queues
@@ -102,15 +113,20 @@ class GroupCard:
         self._n_echoes = 0
         self._tally = Tally(self._handles, time.time())
         self._ending = self._remedy = ""
-        self._heard_at = time.monotonic()
+        self._made_at = self._heard_at = time.monotonic()
+        self._is_paused = is_paused
+        self._publisher = publisher
         self._done_at: float | None = None
         self._lock = threading.Lock()
         self._output = Output(publisher, self._card)
+        self._below = Output(publisher, self._what_is_below)
+        self._buttons = Buttons(act, self.say)
 
     def show(self) -> None:
         """Shows it in the running cell, and from now on there too."""
         self._ask(self._handles.values())
         self._output.show()
+        self._below.show()
 
     def begin(self) -> None:
         """Learns what the handles know already."""
@@ -123,6 +139,9 @@ class GroupCard:
             self._n_echoes += event.kind is Kind.ECHO
             self._tally.take(event, time.time())
             self._remedy = ""
+            if event.kind in (Kind.PAUSED, Kind.RESUMED):
+                self._is_paused = event.kind is Kind.PAUSED
+                self._below.changed()
         self._changed()
 
     def say(self, text: str) -> None:
@@ -155,6 +174,13 @@ class GroupCard:
             some = self._tally.next_unfinished(_MOST_PASSED)
         self._ask([handle for task_id in some if (handle := self._handles.get(task_id))])
         self._output.changed()
+        self._below.changed()
+
+    @property
+    def unfinished(self) -> list[str]:
+        """The ids of the tasks that are not done, as far as is known here."""
+        with self._lock:
+            return self._tally.next_unfinished(len(self._handles))
 
     @property
     def is_over(self) -> bool:
@@ -194,6 +220,18 @@ class GroupCard:
         if self._tally.is_done and self._done_at is None:
             self._done_at = time.monotonic()
         self._output.changed()
+        if self._done_at is not None:
+            self._below.changed()
+
+    def _what_is_below(self) -> Bundle:
+        if self._done_at is not None:
+            self._buttons.close()
+            return {}
+        is_old = time.monotonic() - self._made_at > BUTTONS_AFTER
+        if not (is_old and self._publisher.is_attended):
+            return {}
+        switch = "resume_queue" if self._is_paused else "pause_queue"
+        return self._buttons.bundle(("cancel", switch) if len(self._queues) == 1 else ("cancel",))
 
     def _card(self) -> Bundle:
         with self._lock:

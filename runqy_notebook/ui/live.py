@@ -18,9 +18,10 @@ from runqy_notebook.ui.joining import Joined
 from runqy_notebook.ui.publish import Publisher
 from runqy_notebook.ui.resting import Resting
 from runqy_notebook.ui.stream import Stream, Wanted
-from runqy_notebook.ui.view import TaskView, of_record, with_said
+from runqy_notebook.ui.view import TaskView, of_record, with_result, with_said
 from runqy_notebook.ui.watch import Watch
 from runqy_notebook.wire.events import Event
+from runqy_notebook.wire.states import State
 
 MOST_CARDS: Final = 20
 """Cards that one run of a cell gets by enqueueing; a loop's further tasks are handles only."""
@@ -92,6 +93,8 @@ class Live:
         if card is None:
             card = self._new(session, made, heard)
         card.show()
+        if card not in self._subscriptions and not card.is_over:
+            self._hear(session, card, *_of(made))  # it has buttons once more
 
     def hide(self, made: Made) -> None:
         """Shows nothing of it in this cell."""
@@ -138,24 +141,44 @@ class Live:
 
     def _new(self, session: Session, made: Made, heard: Sequence[Event]) -> TaskCard | GroupCard:
         card: TaskCard | GroupCard
+        queues, ids = _of(made)
         if isinstance(made, TaskHandle):
-            ids = frozenset({made.id})
-            queues: tuple[str, ...] = (made.queue,)
             view = self._first_view(session, made, is_heard=any(e.task_id in ids for e in heard))
-            card = TaskCard(made, view, self.publisher, self._shell, _act(session))
+            card = self._new_task_card(session, made, view)
             for event in () if heard else session.echoed(made.id):
                 card.take(event)
         else:
-            ids = frozenset(made.ids)
-            queues = tuple(sorted({handle.queue for handle in made}))
-            card = GroupCard(made, self.publisher)
+            card = self._new_group_card(session, made, queues)
         self._cards[made] = card
-        if isinstance(made, TaskHandle) and made.is_done and not heard:
+        if isinstance(card, TaskCard) and card.view.is_done and not heard:
             card.begin()
             self._rest(card)
             return card
         self._hear(session, card, queues, ids, heard)
         card.begin()
+        return card
+
+    def _new_task_card(self, session: Session, handle: TaskHandle, view: TaskView) -> TaskCard:
+        def act(action: str) -> None:
+            if action == "retry":
+                self._cards[card.run_again(lambda: session.run_now(handle.id))] = card
+            else:
+                getattr(session, action)(handle.id)
+
+        card = TaskCard(handle, view, self.publisher, self._shell, act)
+        return card
+
+    def _new_group_card(
+        self, session: Session, group: TaskGroup, queues: tuple[str, ...]
+    ) -> GroupCard:
+        def act(action: str) -> None:
+            if action == "cancel":
+                session.cancel_many(card.unfinished)
+            else:
+                getattr(session, action)(queues[0])
+
+        is_paused = len(queues) == 1 and session.is_paused(queues[0])
+        card = GroupCard(group, self.publisher, act, is_paused=is_paused)
         return card
 
     def _first_view(self, session: Session, handle: TaskHandle, *, is_heard: bool) -> TaskView:
@@ -168,7 +191,12 @@ class Live:
             return TaskView(
                 view.id, view.queue, attempts=view.attempts, enqueued_at=view.enqueued_at
             )
-        return view if is_heard else with_said(view, session.said(handle.id))
+        if is_heard:
+            return view
+        if view.state is State.COMPLETED and not handle.is_done:
+            (standing,) = session.standings([handle.id])
+            view = with_result(view, standing.result)
+        return with_said(view, session.said(handle.id))
 
     def _hear(
         self,
@@ -225,8 +253,8 @@ class Live:
 _NOWHERE: Final = object()
 
 
-def _act(session: Session) -> Callable[[str, str], None]:
-    def act(action: str, task_id: str) -> None:
-        getattr(session, action)(task_id)
-
-    return act
+def _of(made: Made) -> tuple[tuple[str, ...], frozenset[str]]:
+    """The queues and the ids of its tasks."""
+    if isinstance(made, TaskHandle):
+        return (made.queue,), frozenset({made.id})
+    return tuple(sorted({handle.queue for handle in made})), frozenset(made.ids)

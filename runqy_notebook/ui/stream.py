@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 import time
-from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final
@@ -21,6 +20,10 @@ MOST_UNPRINTED: Final = 10_000  # lines that a terminal is behind before the res
 QUIET: Final = frozenset({Kind.LOG, Kind.DISPLAYED})
 """Left out unless asked for: they are a card's."""
 
+SAID: Final = frozenset({Kind.PROGRESS, Kind.LOG, Kind.DISPLAYED})
+"""What handlers say: timed by their machine, everything else by Redis."""
+
+_LATEST: Final = MOST_SHOWN  # places that an event may be late
 _TICK: Final = 0.1  # seconds; an interrupt gets through between two
 
 
@@ -47,6 +50,26 @@ class Wanted:
         return " · ".join(filter(None, [self.task_id, where, kinds]))
 
 
+def put_by_time(events: list[Event], event: Event) -> None:
+    """Puts an event where its time belongs: a worker of this process tells that a task has started
+    before the session that wrote the task has told of that. What a handler says has the time of
+    another clock, and stays where it comes.
+    """
+    at = len(events)
+    if event.kind not in SAID:
+        for n in range(len(events) - 1, max(-1, len(events) - 1 - _LATEST), -1):
+            if events[n].kind not in SAID and _is_later(events[n], event):
+                at = n
+    events.insert(at, event)
+
+
+def _is_later(one: Event, event: Event) -> bool:
+    """Whether `one`, which was told before, happened after it: Redis tells milliseconds."""
+    is_its_start = one.kind is Kind.STARTED and one.task_id == event.task_id
+    is_in_turn = event.kind is Kind.ENQUEUED and is_its_start
+    return one.at >= event.at if is_in_turn else one.at > event.at
+
+
 class Stream:
     """One output of the newest events. Any thread may call any method."""
 
@@ -56,8 +79,8 @@ class Stream:
         self.is_ended = False
         self._note = ""
         self._foreign = foreign
-        self._newest: deque[Event] = deque(maxlen=MOST_SHOWN)
-        self._unprinted: deque[Event] = deque(maxlen=MOST_UNPRINTED)
+        self._newest: list[Event] = []
+        self._unprinted: list[Event] = []
         self._ends_at = None if wanted.seconds is None else time.monotonic() + wanted.seconds
         self._lock = threading.Lock()
         self._output = Output(publisher, self._bundle)
@@ -74,8 +97,9 @@ class Stream:
             if self.is_ended:
                 return
             self.n_seen += 1
-            self._newest.append(event)
-            self._unprinted.append(event)
+            for events, most in ((self._newest, MOST_SHOWN), (self._unprinted, MOST_UNPRINTED)):
+                put_by_time(events, event)
+                del events[: max(0, len(events) - most)]
             self.is_ended = self.n_seen == self.wanted.limit
         self._output.changed()
 
@@ -95,11 +119,18 @@ class Stream:
             self.end("interrupted")
 
     def print_all(self, say: Callable[[str], None]) -> None:
-        """Says each event as a line until it has ended: where nothing shown can change."""
+        """Says each event as a line until it has ended: where nothing shown can change. A line is
+        held for a tick, so that one that comes late stands before it all the same.
+        """
+        n_ripe = 0
         try:
             while not self.is_over or self._unprinted:
-                while self._unprinted:
-                    say(row(self._unprinted.popleft()).plain())
+                with self._lock:
+                    ripe = self._unprinted[: None if self.is_ended else n_ripe]
+                    del self._unprinted[: len(ripe)]
+                    n_ripe = len(self._unprinted)
+                for event in ripe:
+                    say(row(event).plain())
                 time.sleep(_TICK)
         except KeyboardInterrupt:
             self.end()

@@ -9,6 +9,7 @@ from typing import Final
 
 from runqy_notebook.broker.notes import Said
 from runqy_notebook.broker.records import TaskRecord
+from runqy_notebook.errors import ResultNotStoredError
 from runqy_notebook.ui.text import cleaned, cleaned_line
 from runqy_notebook.wire.events import Event, Kind
 from runqy_notebook.wire.outcomes import Archived, Completed, Crashed, Outcome, Retried
@@ -28,10 +29,13 @@ class Value:
 
 @dataclass(frozen=True, slots=True)
 class Display:
-    """Something that a handler displayed, by mime type. What has an `id` may be replaced."""
+    """Something that a handler displayed, by mime type. What has an `id` may be replaced; what is
+    local was displayed in this process, and is as trusted as the notebook's own outputs.
+    """
 
     id: str
     data: Mapping[str, str]
+    is_local: bool = False
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -106,6 +110,13 @@ def of_record(record: TaskRecord) -> TaskView:
     )
 
 
+def with_result(view: TaskView, result: bytes | None) -> TaskView:
+    """With the result that Redis keeps of a completed task, or why there is none to show."""
+    if result is None:
+        return replace(view, remedy=str(ResultNotStoredError(view.id)))
+    return replace(view, result=result)
+
+
 def with_said(view: TaskView, said: Said) -> TaskView:
     """With what Redis keeps of what its handler said, from before anybody here listened."""
     note = "" if said.done is None else cleaned_line(said.note)
@@ -133,7 +144,7 @@ def after(view: TaskView, event: Event) -> TaskView:
         case Kind.CANCELLING:
             return replace(view, is_cancelling=not view.is_done)
         case Kind.DELETED:
-            return view if view.is_done else replace(view, ending="deleted", ended_at=event.at)
+            return replace(view, ending="deleted", ended_at=view.ended_at or event.at, remedy="")
         case _ if event.state is not None and not view.is_done:
             return _moved(view, event, event.state)
     return view
@@ -211,7 +222,7 @@ def _logged(view: TaskView, event: Event) -> TaskView:
 
 
 def _displayed(view: TaskView, event: Event) -> TaskView:
-    new = Display(event.note, event.data or {})
+    new = Display(event.note, event.data or {}, event.is_local)
     if new.id and any(each.id == new.id for each in view.displays):
         same = tuple(new if each.id == new.id else each for each in view.displays)
         return replace(view, displays=same)

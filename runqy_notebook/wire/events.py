@@ -66,7 +66,8 @@ class Event:
     bar, which the next one replaces. `done` of `total` (0: unknown) is progress. `data` maps mime
     types to what a handler displayed (images as base64, JSON as its text); its `note` is the id of
     the display, whose earlier content it replaces. `outcome` holds the handler's own value or
-    exception: it never leaves the process.
+    exception: it never leaves the process. `is_local` is true of what a handler of this process
+    displayed; what came over a channel never has it, so that nobody elsewhere can claim it.
     """
 
     kind: Kind
@@ -87,6 +88,7 @@ class Event:
     dropped: int = 0
     data: Mapping[str, str] | None = None
     outcome: Outcome | None = None
+    is_local: bool = False
 
 
 def of_outcome(outcome: Outcome, at: float, by: str) -> Event:

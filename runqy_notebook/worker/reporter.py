@@ -90,7 +90,7 @@ class TaskReport:
             self._is_marked = False
             base = self._event()
             found = [
-                replace(base, kind=Kind.DISPLAYED, data=data, note=display_id)
+                replace(base, kind=Kind.DISPLAYED, data=data, note=display_id, is_local=True)
                 for display_id, data in self._shown
             ]
             if found:

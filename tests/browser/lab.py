@@ -148,13 +148,27 @@ class Notebook:
             [index, before],
         )
 
-    def ask_for_completions(self, code: str) -> None:
-        """Asks the kernel what Tab asks it at the end of this code."""
+    def press_tab_after(self, index: int, text: str) -> list[str]:
+        """Types this at the end of a cell and presses Tab; gives what is offered, and takes the
+        typed text back.
+        """
+        self.show()
         self.js(
-            "return panel.sessionContext.session.kernel"
-            ".requestComplete({code: arg, cursor_pos: arg.length}).then(() => null);",
-            code,
+            "panel.content.activeCellIndex = arg; panel.content.mode = 'edit';"
+            "panel.content.activeCell.editor.focus();",
+            index,
         )
+        keyboard = self.page.keyboard
+        keyboard.press("Control+End")
+        keyboard.type(text)
+        keyboard.press("Tab")
+        offers = self.page.locator(".jp-Completer .jp-Completer-item")
+        offers.first.wait_for()
+        found = offers.all_inner_texts()
+        keyboard.press("Escape")
+        for _ in text:
+            keyboard.press("Backspace")
+        return found
 
     def wait_for_idle(self) -> None:
         """Returns once no cell is running."""

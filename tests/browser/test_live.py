@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import nbformat
+import redis as redis_py
 
 from tests.browser.lab import Lab, Notebook
 from tests.notebook.test_cards import HANDLER
@@ -31,7 +32,7 @@ def test_prints_land_in_the_card_whatever_else_is_run_or_typed(open_notebook: Op
     notebook.run(0, 1)
     notebook.wait_for(1, "hello from Ada")
     notebook.run(*range(2, 22))
-    notebook.ask_for_completions("%runqy wor")
+    offers = notebook.press_tab_after(22, "\n%runqy wor")
 
     notebook.run(22)
 
@@ -39,6 +40,7 @@ def test_prints_land_in_the_card_whatever_else_is_run_or_typed(open_notebook: Op
     assert "completed" in notebook.text(1)
     assert [notebook.text(n).strip() for n in range(2, 22)] == [str(n * 11) for n in range(1, 21)]
     assert notebook.text(22).strip() == ""
+    assert [offer.split()[1] for offer in offers] == ["worker", "workers"]
     saved = notebook.save().cells
     assert "goodbye from Ada" in saved[1].outputs[0]["data"]["text/html"]
     assert [len(saved[n].outputs) for n in range(2, 22)] == [1] * 20
@@ -70,6 +72,81 @@ def test_a_click_on_cancel_works_while_a_cell_awaits(open_notebook: Open) -> Non
     notebook.until("!panel.content.widgets[2].outputArea.node.querySelector('button')", "a button")
     outputs = notebook.save().cells[2].outputs
     assert [set(output["data"]) - {"text/html", "text/plain"} for output in outputs] == [set()] * 2
+
+
+FAILING = """
+%load_ext runqy_notebook
+from runqy_notebook import task
+broken = True
+@task(queue="f", max_retry=0)
+def act(payload):
+    if broken:
+        raise ValueError("not yet")
+    return "well"
+%runqy worker start f
+"""
+
+
+def test_a_failed_task_is_retried_or_deleted_from_its_card(open_notebook: Open) -> None:
+    """The same card follows the new run, and in the end no button is left in the file."""
+    cells = [
+        FAILING.strip(),
+        "t = %runqy enqueue f {}",
+        "u = %runqy enqueue f {}",
+        "broken = False",
+    ]
+    notebook = open_notebook("retry.ipynb", cells)
+    notebook.run(0, 1, 2)
+    again = notebook.output(1).get_by_role("button", name="Retry")
+
+    again.click()
+    notebook.wait_for(1, "ValueError: not yet")
+    notebook.run(3)
+    again.click()
+    notebook.wait_for(1, "well")
+    notebook.output(2).get_by_role("button", name="Delete").click()
+    notebook.wait_for(2, "deleted")
+
+    assert "completed" in notebook.text(1)
+    assert "not yet" not in notebook.text(1)
+    for cell in (1, 2):
+        notebook.until(
+            "!JSON.stringify(panel.content.widgets[arg].model.toJSON()).includes('widget-view')",
+            "a widget is left",
+            cell,
+        )
+    outputs = [output for cell in notebook.save().cells[1:3] for output in cell.outputs]
+    assert {kind for output in outputs for kind in output["data"]} == {"text/html", "text/plain"}
+
+
+def test_a_scheduled_task_is_run_by_a_click(open_notebook: Open) -> None:
+    notebook = open_notebook("later.ipynb", [LOAD, "t = %runqy enqueue q {'n': 8} --in 1h"])
+    notebook.run(0, 1)
+    notebook.wait_for(1, "due at")
+
+    notebook.output(1).get_by_role("button", name="Run now").click()
+
+    notebook.wait_for(1, '{"n": 8}')
+
+
+def test_a_groups_queue_is_paused_and_its_tasks_are_cancelled_by_clicks(
+    open_notebook: Open, redis: redis_py.Redis
+) -> None:
+    cells = ["%load_ext runqy_notebook", "g = %runqy enqueue nobody [{}, {}]"]
+    notebook = open_notebook("group.ipynb", cells)
+    notebook.run(0, 1)
+    below = notebook.output(1)
+
+    below.get_by_role("button", name="Pause queue").click()
+    below.get_by_role("button", name="Resume queue").wait_for()
+    is_paused = redis.exists("asynq:nobody_default:paused")
+    below.get_by_role("button", name="Resume queue").click()
+    below.get_by_role("button", name="Pause queue").wait_for()
+    below.get_by_role("button", name="Cancel").click()
+
+    notebook.wait_for(1, "2 archived")
+    assert is_paused
+    notebook.until("!panel.content.widgets[1].outputArea.node.querySelector('button')", "a button")
 
 
 def test_what_is_saved_is_still_there_after_a_reload_and_the_handle_shows_the_live_card(

@@ -25,10 +25,13 @@ Message = dict[str, Any]
 
 
 class ThisPython(KernelSpecManager):
-    """Every kernel is ipykernel in the Python that runs the tests, whatever is installed."""
+    """Every kernel is ipykernel in the Python that runs the tests, whatever is installed; where
+    RUNQY_TEST_KERNEL names another Python's file, in that one.
+    """
 
     def get_kernel_spec(self, kernel_name: str) -> KernelSpec:
-        command = [sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"]
+        python = os.environ.get("RUNQY_TEST_KERNEL", sys.executable)
+        command = [python, "-m", "ipykernel_launcher", "-f", "{connection_file}"]
         return KernelSpec(argv=command, language="python", display_name="tests")
 
 

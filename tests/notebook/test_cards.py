@@ -62,6 +62,7 @@ def _first_shows(message: Message, display_id: str) -> bool:
     return bool(message["content"]["transient"].get("display_id") == display_id)
 
 
+@pytest.mark.any_kernel
 def test_a_card_shows_the_result_in_the_cell_that_enqueued(kernel: Kernel) -> None:
     kernel.run(HANDLER)
 
@@ -77,6 +78,7 @@ def test_a_card_shows_the_result_in_the_cell_that_enqueued(kernel: Kernel) -> No
     assert awaited.value == "{'n': 1}"
 
 
+@pytest.mark.any_kernel
 def test_a_card_ends_right_after_twenty_other_cells_and_a_tab(kernel: Kernel) -> None:
     """Every change goes out as part of the latest cell, which no Tab in between replaces."""
     kernel.run(HANDLER)
@@ -96,6 +98,7 @@ def test_a_card_ends_right_after_twenty_other_cells_and_a_tab(kernel: Kernel) ->
     assert ran.stdout == ""
 
 
+@pytest.mark.any_kernel
 def test_every_message_about_a_card_has_a_cell_as_its_parent(kernel: Kernel) -> None:
     kernel.run(HANDLER)
     display_id, _ = the_card(kernel.run("t = %runqy enqueue q {'waits': 1}"))
@@ -107,6 +110,7 @@ def test_every_message_about_a_card_has_a_cell_as_its_parent(kernel: Kernel) -> 
     assert kinds == {"execute_request"}
 
 
+@pytest.mark.any_kernel
 def test_a_failure_points_at_the_cell_and_escapes_its_message(kernel: Kernel) -> None:
     number = kernel.run(HANDLER).reply["execution_count"]
     kernel.run("t = %runqy enqueue q {'bad': 1} --max-retry 0\nt.wait(10);")
@@ -121,6 +125,7 @@ def test_a_failure_points_at_the_cell_and_escapes_its_message(kernel: Kernel) ->
     assert "tries once more" in shown["text/plain"]
 
 
+@pytest.mark.any_kernel
 def test_a_handle_at_the_end_of_a_cell_shows_its_one_card(kernel: Kernel) -> None:
     """The same display in each cell, so that all change; in one cell only once."""
     kernel.run(HANDLER)
@@ -156,6 +161,7 @@ def test_a_task_that_nobody_serves_says_what_to_do(kernel: Kernel) -> None:
     kernel.wait_for_update(display_id, "%runqy worker start nobody")
 
 
+@pytest.mark.any_kernel
 def test_a_group_is_one_card_with_its_counts(kernel: Kernel) -> None:
     kernel.run(HANDLER)
 
@@ -167,6 +173,7 @@ def test_a_group_is_one_card_with_its_counts(kernel: Kernel) -> None:
     assert len(updates(kernel.said, display_id)) < 60
 
 
+@pytest.mark.any_kernel
 def test_a_result_that_is_more_than_text_is_an_output_of_its_own(kernel: Kernel) -> None:
     kernel.run(
         "import pandas as pd\nfrom runqy_notebook import task\n@task(queue='p')\n"
@@ -196,6 +203,7 @@ def test_what_a_value_raises_while_it_is_shown_reaches_no_cell(kernel: Kernel) -
     assert "cannot be shown (ValueError)" in later.shown[0]["text/plain"]
 
 
+@pytest.mark.any_kernel
 def test_an_unload_freezes_cards_and_leaves_nothing_behind(kernel: Kernel) -> None:
     display_id, _ = the_card(kernel.run("t = %runqy enqueue nobody {'n': 1}"))
 
@@ -212,6 +220,7 @@ def test_an_unload_freezes_cards_and_leaves_nothing_behind(kernel: Kernel) -> No
     assert left.value.startswith("([], [], <Task ")
 
 
+@pytest.mark.any_kernel
 def test_a_kernel_that_ends_says_so_in_its_cards(
     start_kernel: Callable[..., Kernel], url: str
 ) -> None:
@@ -235,6 +244,7 @@ CELLS = [
 ]
 
 
+@pytest.mark.any_kernel
 def test_a_notebook_run_by_nbclient_keeps_the_final_state(tmp_path: Path, url: str) -> None:
     """No buttons there: nobody is to click them, and their state would stay in the file."""
     *_, one, group, between, awaited, last = executed(tmp_path, url, CELLS)
@@ -249,6 +259,7 @@ def test_a_notebook_run_by_nbclient_keeps_the_final_state(tmp_path: Path, url: s
     assert not any("widget" in kind for output in [*one, *group] for kind in output["data"])
 
 
+@pytest.mark.any_kernel
 def test_a_card_in_a_captured_cell_is_captured(kernel: Kernel) -> None:
     ran = kernel.run("%%capture out\nt = %runqy enqueue nobody {'n': 1}")
 

@@ -1,26 +1,63 @@
-"""The example notebooks run to their end, as `make examples` runs them."""
+"""The example notebooks: as they are kept in the repository, and run once more."""
 
 from __future__ import annotations
 
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import nbformat
+import pytest
 
 from runqy_notebook.broker import embedded
 from tests.notebook.kernels import ROOT, kernel_environment
 
+EXAMPLES = sorted(path.name for path in (ROOT / "examples").glob("*.ipynb"))
+
+
+def code_of(path: Path) -> list[Any]:
+    cells = nbformat.read(path, as_version=4).cells
+    return [cell for cell in cells if cell.cell_type == "code"]
+
+
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_an_example_is_kept_as_it_ran_from_top_to_bottom(name: str) -> None:
+    cells = code_of(ROOT / "examples" / name)
+
+    assert [cell.execution_count for cell in cells] == list(range(1, len(cells) + 1))
+    outputs = [output for cell in cells for output in cell.outputs]
+    assert not [output for output in outputs if output.output_type == "error"]
+    assert str(ROOT) not in str(outputs)
+    kinds = {kind for output in outputs for kind in output.get("data", {})}
+    assert not [kind for kind in kinds if "widget" in kind]
+
+
+def test_the_live_cells_run(tmp_path: Path) -> None:
+    environment = kernel_environment(tmp_path, RUNQY_EMBEDDED_TTL="60")
+    name = "live-cells.ipynb"
+    command = [sys.executable, str(ROOT / "examples" / "execute.py"), name, "--to", str(tmp_path)]
+    try:
+        ran = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120)
+    finally:
+        embedded.stop(tmp_path / "state")
+
+    assert ran.returncode == 0, ran.stderr
+    cells = code_of(tmp_path / name)
+    shown = {cell.source.split(" = ")[0]: str(cell.outputs) for cell in cells}
+    assert "completed (in " in shown["first"]
+    assert "Cell In[2], line 21, in train" in shown["bad"]
+    assert "cancelled (in " in shown["long"]
+    assert "16 completed · 4 archived" in shown["grid"]
+    assert "Did you mean 'training'?" in shown["%runqy doctor"]
+
 
 def test_the_webhooks_of_the_example_arrive(tmp_path: Path) -> None:
+    name = "webhooks.ipynb"
+    command = [sys.executable, str(ROOT / "examples" / "execute.py"), name, "--to", str(tmp_path)]
     try:
         ran = subprocess.run(
-            [sys.executable, ROOT / "examples" / "execute.py", "webhooks.ipynb", "--to", tmp_path],
-            env=kernel_environment(tmp_path),
-            capture_output=True,
-            text=True,
-            timeout=120,
-            check=False,
+            command, env=kernel_environment(tmp_path), capture_output=True, text=True, timeout=120
         )
     finally:
         embedded.stop(tmp_path / "state")

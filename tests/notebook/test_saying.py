@@ -53,6 +53,7 @@ def act(payload):
 """
 
 
+@pytest.mark.any_kernel
 def test_prints_of_four_handlers_go_nowhere_but_to_their_tasks(kernel: Kernel) -> None:
     listening(kernel, PRINTS)
     kernel.run("go = []")
@@ -91,6 +92,7 @@ print("after")
 """
 
 
+@pytest.mark.any_kernel
 def test_capture_of_a_cell_has_the_cells_own_output(kernel: Kernel) -> None:
     listening(
         kernel,
@@ -120,6 +122,7 @@ def test_a_worker_started_within_capture_is_heard_after_it(kernel: Kernel) -> No
     assert kernel.run("lines('t')").value == "['handler']"
 
 
+@pytest.mark.any_kernel
 def test_the_streams_are_the_kernels_own_after_an_unload(kernel: Kernel) -> None:
     kernel.run("import sys, logging, asyncio, threading\nfrom IPython.utils.capture import *")
     kernel.run("%runqy worker stop")
@@ -194,6 +197,7 @@ def act(payload):
 """
 
 
+@pytest.mark.any_kernel
 def test_figures_of_handlers_go_to_their_tasks_and_to_no_cell(kernel: Kernel) -> None:
     kernel.run("%matplotlib inline\nfrom IPython.display import display\ndrawing = set()")
     listening(kernel, FIGURE)
@@ -252,6 +256,7 @@ coroutine.close()
 """
 
 
+@pytest.mark.any_kernel
 def test_nested_loops_leave_the_kernels_loop_alone(kernel: Kernel) -> None:
     listening(kernel, NESTED)
 
@@ -313,20 +318,30 @@ def act(payload):
 
 
 def test_cells_answer_while_a_handler_computes(kernel: Kernel) -> None:
-    def seconds() -> list[float]:
-        begun = [time.perf_counter()]
-        for _ in range(40):
-            kernel.run("1 + 1")
-            begun.append(time.perf_counter())
-        return sorted(after - before for before, after in itertools.pairwise(begun))
-
+    """In one round of three at least: whatever else the machine does only adds to the times. With
+    Python's own switch interval it takes three to ten times as long, in each.
+    """
     listening(kernel, BUSY)
-    kernel.run("over = []")
-    idle = seconds()
-    kernel.run("t = current.session().enqueue('q', {})")
-    kernel.run("while not current.session().worker.status.running: time.sleep(0.01)")
+    told = []
 
-    busy = seconds()
-    kernel.run("over.append(1); t.wait(20)")
+    for _ in range(3):
+        kernel.run("over = []")
+        idle = slow_cell(kernel)
+        kernel.run("t = current.session().enqueue('q', {})")
+        kernel.run("while not current.session().worker.status.running: time.sleep(0.01)")
+        busy = slow_cell(kernel)
+        kernel.run("over.append(1); t.wait(20);")
+        told.append(f"{1000 * idle:.0f} ms idle, {1000 * busy:.0f} ms busy")
+        if busy <= 3 * idle:
+            return
 
-    assert busy[20] <= 3 * idle[38], f"median {busy[20]:.3f} s, idle p95 {idle[38]:.3f} s"
+    raise AssertionError(f"the 95th percentiles of 1 + 1: {told}")
+
+
+def slow_cell(kernel: Kernel) -> float:
+    """How long `1 + 1` takes at the 95th percentile, in seconds."""
+    begun = [time.perf_counter()]
+    for _ in range(40):
+        kernel.run("1 + 1")
+        begun.append(time.perf_counter())
+    return sorted(after - before for before, after in itertools.pairwise(begun))[37]

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import pytest
 import redis as redis_py
 
 from tests.notebook.kernels import Kernel
 from tests.notebook.test_cards import HANDLER, last_state, the_card, updates
 
 
+@pytest.mark.any_kernel
 def test_a_stream_shows_what_happens_after_its_cell_ended(kernel: Kernel) -> None:
     kernel.run(HANDLER)
     display_id, first = the_card(kernel.run("%runqy stream q"))
@@ -25,6 +27,7 @@ def test_a_stream_shows_what_happens_after_its_cell_ended(kernel: Kernel) -> Non
     assert "ValueError: no <b>such</b> thing" in lines[-1]
 
 
+@pytest.mark.any_kernel
 def test_stop_ends_the_streams(kernel: Kernel) -> None:
     kernel.run(HANDLER)
     display_id, _ = the_card(kernel.run("%runqy stream q"))
@@ -61,6 +64,7 @@ def test_one_task_alone(kernel: Kernel) -> None:
     ]
 
 
+@pytest.mark.any_kernel
 def test_what_is_not_shown_is_counted_exactly_and_sent_sparingly(kernel: Kernel) -> None:
     kernel.run(HANDLER)
     display_id, _ = the_card(kernel.run("%runqy stream q"))
@@ -73,6 +77,7 @@ def test_what_is_not_shown_is_counted_exactly_and_sent_sparingly(kernel: Kernel)
     assert len(updates(kernel.said, display_id)) < 80
 
 
+@pytest.mark.any_kernel
 def test_a_stream_that_waits_ends_with_an_interrupt(kernel: Kernel) -> None:
     waiting = kernel.begin("%runqy stream q --wait")
     kernel.wait_for_display("stream: q")

@@ -95,6 +95,7 @@ def test_a_timeout_is_one_line_that_names_state_and_remedy(kernel: Kernel) -> No
     assert "%runqy worker start q" in line
 
 
+@pytest.mark.any_kernel
 @pytest.mark.parametrize("waiting", ["t.result()", "await t", "g.results()", "await g"])
 def test_an_interrupt_ends_the_wait_at_once_and_the_worker_goes_on(
     working: Kernel, waiting: str

@@ -113,6 +113,18 @@ def test_a_sub_queue_is_paused_alone(session: Session) -> None:
     assert list(frame.index[frame["paused"]]) == ["q_high"]
 
 
+def test_a_handle_pauses_and_resumes_its_own_queue(session: Session) -> None:
+    handle = session.enqueue("q_high", {})
+    session.enqueue("q_low", {})
+
+    handle.pause_queue()
+    paused = session.queues()["paused"]
+    handle.resume_queue()
+
+    assert list(paused.index[paused]) == ["q_high"]
+    assert not session.queues()["paused"].any()
+
+
 @pytest.mark.parametrize("act", ["pause_queue", "resume_queue", "purge"])
 def test_a_queue_that_nobody_knows_is_named(session: Session, act: str) -> None:
     session.enqueue("images", {})

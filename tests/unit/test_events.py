@@ -161,3 +161,14 @@ def test_who_has_unsubscribed_hears_nothing_more() -> None:
 def test_a_name_that_no_queue_can_have_is_refused() -> None:
     with pytest.raises(QueueNameError):
         Events().subscribe(print, names=["a b"])
+
+
+def test_a_listener_of_tasks_hears_what_happens_to_their_queue_itself() -> None:
+    hub, heard = Events(), []
+    hub.subscribe(heard.append, ids=["t1"], names=["mail"])
+
+    hub.publish(Event(Kind.PAUSED, "", "mail_default", 1.0))
+    hub.publish(Event(Kind.PAUSED, "", "other_default", 1.0))
+    hub.publish(Event(Kind.STARTED, "t2", "mail_default", 1.0))
+
+    assert [(event.kind, event.queue) for event in heard] == [(Kind.PAUSED, "mail_default")]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import traceback
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ from IPython.core.interactiveshell import InteractiveShell
 from runqy_notebook.ui.text import LARGEST, cleaned, cleaned_line, duration
 from runqy_notebook.ui.tracebacks import readable
 from runqy_notebook.ui.values import LARGEST_PICTURE, of_json, of_value, picture
+from runqy_notebook.wire.payload import TaskPayload
 
 PNG = b"\x89PNG\r\n\x1a\n" + b"0" * 40
 
@@ -152,4 +154,25 @@ def test_a_traceback_names_the_cell_and_shows_the_lines_around(shell: Any) -> No
         "        1 def act(payload):",
         "        2     n = 1",
         "---->   3     raise ValueError('no')",
+    ]
+
+
+def test_a_key_that_a_payload_lacks_points_at_the_cell_and_not_into_this_package(
+    shell: Any,
+) -> None:
+    code = "def act(payload):\n    return payload['rate']\n"
+    name = shell.compile.cache(code, 4)
+    names: dict[str, Any] = {}
+    exec(compile(code, name, "exec"), names)
+    try:
+        names["act"](TaskPayload({}, "t1"))
+    except KeyError:
+        text = traceback.format_exc()
+
+    told = readable(text, shell.compile.format_code_name)
+
+    assert "payload.py" not in told
+    assert told.splitlines()[-2:] == [
+        "        1 def act(payload):",
+        "---->   2     return payload['rate']",
     ]

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from runqy_notebook.ui.card_text import CardText, card_text
-from runqy_notebook.ui.view import MOST_DISPLAYS, MOST_LINES, TaskView, Value, after
+from runqy_notebook.ui.view import MOST_DISPLAYS, MOST_LINES, TaskView, Value, after, with_result
 from runqy_notebook.wire.documented import Task
-from runqy_notebook.wire.events import Event, Kind, of_outcome
+from runqy_notebook.wire.events import Event, Kind, decode_event, encode_event, of_outcome
 from runqy_notebook.wire.outcomes import Archived, Completed, Released, Retried
 from runqy_notebook.wire.states import State
 
@@ -87,7 +87,7 @@ def test_the_last_failure_names_the_way_back() -> None:
     view = seen(STARTED, of_outcome(Archived(a_task(3), "ValueError: no"), 103.0, "w"))
 
     assert (text(view).title, text(view).error) == ("failed", "ValueError: no")
-    assert text(view).remedy == "%runqy run t tries once more."
+    assert text(view).remedy == ("%runqy run t tries once more; %runqy delete t removes it.")
 
 
 def test_a_cancelled_task_is_no_failure() -> None:
@@ -164,3 +164,69 @@ def test_a_deleted_task_is_over() -> None:
 
     assert view.is_done
     assert text(view).title == "deleted"
+
+
+def test_what_a_handler_of_this_process_displays_keeps_its_rich_form() -> None:
+    table = event(
+        Kind.DISPLAYED,
+        data={"text/html": "<table><td>1</td></table>", "text/plain": "1"},
+        is_local=True,
+    )
+    drawing = event(Kind.DISPLAYED, data={"image/svg+xml": "<svg/>"}, is_local=True)
+
+    card = text(seen(STARTED, table, drawing))
+
+    assert "<table><td>1</td></table>" in card.html()
+    assert 'src="data:image/svg+xml;base64,PHN2Zy8+"' in card.html()
+    assert card.plain().splitlines()[-2:] == ["1", "(a picture)"]
+
+
+def test_what_is_displayed_elsewhere_is_text_whatever_it_claims() -> None:
+    told = encode_event(event(Kind.DISPLAYED, data={"text/html": "<b>x</b>", "text/plain": "x"}))
+    forged = decode_event(told[:-1] + b', "is_local": true}')
+    assert forged is not None
+
+    card = text(seen(STARTED, forged))
+
+    assert not forged.is_local
+    assert "<b>" not in card.html()
+    assert [part.text for part in card.displayed] == ["x"]
+
+
+def test_html_that_is_too_large_for_a_card_is_left_for_its_text() -> None:
+    data = {"text/html": "<i>" * 100_000, "text/plain": "short"}
+
+    card = text(seen(STARTED, event(Kind.DISPLAYED, data=data, is_local=True)))
+
+    assert (card.displayed[0].html, card.displayed[0].text) == (None, "short")
+
+
+def test_a_scheduled_task_says_when_it_is_due() -> None:
+    view = seen(event(Kind.ENQUEUED, state=State.SCHEDULED, due_at=160.0))
+
+    assert text(view).title == "scheduled"
+    assert text(view).facts.startswith("due at ")
+
+
+def test_an_enqueued_that_comes_late_changes_no_state_back() -> None:
+    assert seen(STARTED, event(Kind.ENQUEUED)).state is State.ACTIVE
+
+
+def test_a_failed_task_that_was_deleted_offers_nothing_more() -> None:
+    view = seen(STARTED, of_outcome(Archived(a_task(3), "no"), 103.0, "w"), event(Kind.DELETED))
+
+    assert text(view).facts.startswith("deleted")
+    assert (text(view).title, text(view).remedy) == ("failed", "")
+
+
+def test_a_result_that_nobody_kept_is_told_of() -> None:
+    done = replace(NEW, state=State.COMPLETED)
+
+    assert with_result(done, b"7").result == b"7"
+    assert "neither stored nor kept" in text(with_result(done, None)).remedy
+
+
+def test_a_task_of_no_time_at_all_says_so() -> None:
+    view = seen(STARTED, of_outcome(Completed(a_task(), 1), 101.0, "w"))
+
+    assert text(view).facts == "in less than 1 ms"

@@ -1,0 +1,112 @@
+"""Plain IPython in a terminal: lines of text, and Ctrl-C."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import redis as redis_py
+
+from runqy_notebook.session import Session
+from tests.notebook.kernels import ROOT, kernel_environment
+from tests.waiting import wait_until
+
+pexpect = pytest.importorskip("pexpect", reason="no pseudo-terminals here")
+
+PROMPT = r"In \[\d+\]: "
+PATIENCE = 30  # seconds
+
+HANDLER = """
+import threading; from runqy_notebook import task
+gate = threading.Event()
+act = task(queue='q')(lambda payload: (gate.wait(60 * payload.get('holds', 0)), 7)[1])
+%runqy worker start q
+"""
+
+
+class Terminal:
+    """`ipython` in a terminal of its own."""
+
+    def __init__(self, folder: Path, url: str) -> None:
+        self.child = pexpect.spawn(
+            sys.executable,
+            ["-m", "IPython", "--simple-prompt", "--no-banner", "--colors=NoColor"],
+            env=kernel_environment(folder, RUNQY_REDIS_URL=url, TERM="dumb", COLUMNS="200"),
+            cwd=str(ROOT),
+            encoding="utf-8",
+            timeout=PATIENCE,
+            echo=False,
+            dimensions=(50, 200),
+        )
+        self.child.expect(PROMPT)
+
+    def run(self, line: str) -> str:
+        """What a line printed."""
+        self.child.sendline(line)
+        return self.until_prompt()
+
+    def until_prompt(self) -> str:
+        self.child.expect(PROMPT)
+        return str(self.child.before).replace("\r\n", "\n")
+
+
+@pytest.fixture
+def terminal(tmp_path: Path, url: str) -> Iterator[Terminal]:
+    """A terminal with the extension and a worker of `q`."""
+    opened = Terminal(tmp_path, url)
+    opened.run("%load_ext runqy_notebook")
+    for line in HANDLER.strip().splitlines():
+        opened.run(line)
+    yield opened
+    opened.child.sendline("gate.set(); exit()")
+    opened.child.expect(pexpect.EOF)
+    opened.child.close()
+
+
+def test_a_stream_prints_lines_until_its_limit_or_an_interrupt(
+    terminal: Terminal, session: Session, redis: redis_py.Redis
+) -> None:
+    terminal.child.sendline("%runqy stream q --limit 3")
+    wait_until(redis.pubsub_numpat, "nobody listens")
+    session.enqueue("q_default", {}, id="theirs").result(10)
+
+    lines = [line.split()[1:4] for line in terminal.until_prompt().splitlines() if line.strip()]
+
+    assert lines == [
+        ["enqueued", "q_default", "theirs"],
+        ["started", "q_default", "theirs"],
+        ["completed", "q_default", "theirs"],
+    ]
+    terminal.child.sendline("%runqy stream q")
+
+    def is_told() -> bool:
+        session.enqueue("q_default", {}).result(10)
+        return bool(terminal.child.expect([pexpect.TIMEOUT, "completed +q_default"], timeout=0.3))
+
+    wait_until(is_told, "nothing was printed")
+    terminal.child.sendintr()
+    assert "Traceback" not in terminal.until_prompt()
+
+
+def test_an_interrupt_ends_a_wait_at_once_and_says_that_the_task_goes_on(
+    terminal: Terminal, redis: redis_py.Redis
+) -> None:
+    assert "<Task held in q_default: " in terminal.run(
+        "t = get_ipython().run_line_magic('runqy', \"enqueue q {'holds': 1} --id held\"); t"
+    )
+    wait_until(lambda: redis.llen("asynq:q_default:active"), "the task did not start")
+    terminal.child.sendline("threading.Timer(0.2, print, ['it', 'waits']).start(); t.result()")
+    terminal.child.expect("it waits")
+
+    asked_at = time.monotonic()
+    terminal.child.sendintr()
+    said = terminal.until_prompt()
+    took = time.monotonic() - asked_at
+
+    assert "KeyboardInterrupt" in said
+    assert "The wait was interrupted. Task held goes on: wait again" in said
+    assert took <= 1.5
+    assert ": 7\n" in terminal.run("gate.set(); t.result(10)")
