@@ -152,7 +152,7 @@ class Link:
         """The reply; raises OSError where there is none, RuntimeError for an error reply."""
         try:
             if self._socket is None:
-                self._open()
+                self._log_in()
             self._send(command)
             return self._read()
         except OSError:
@@ -164,6 +164,13 @@ class Link:
             with contextlib.suppress(OSError):
                 self._socket.close()
         self._socket, self._buffer = None, b""
+
+    def _log_in(self) -> None:
+        try:
+            self._open()
+        except RuntimeError:  # refused, so the next call must not find a half-open connection
+            self.close()
+            raise
 
     def _open(self) -> None:
         server = self._server

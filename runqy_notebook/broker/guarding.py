@@ -82,7 +82,7 @@ class Guarding:
     def _orders(self) -> dict[str, Any]:
         retention = self._retention
         return {
-            "server": _server(self._client.connection_pool),
+            "server": server_of(self._client.connection_pool),
             "lease": self._lease,
             "tasks": self._layout.tasks,
             "scripts": {"renew": scripts.RENEW.source, "lose": scripts.LOSE.source},
@@ -103,7 +103,7 @@ class Guarding:
         }
 
 
-def _server(pool: Any) -> dict[str, Any]:
+def server_of(pool: Any) -> dict[str, Any]:
     """How to reach the server, from the client's own settings; travels over a pipe, not argv."""
     options = pool.connection_kwargs
     tls = None

@@ -7,7 +7,7 @@ import redis as redis_py
 from runqy_notebook.broker import scripts
 from runqy_notebook.broker.channels import Channels
 from runqy_notebook.broker.outbox import Kept, Outbox
-from runqy_notebook.wire.deliveries import DeliveryState
+from runqy_notebook.wire.deliveries import MOST_WAITING, DeliveryState
 from runqy_notebook.wire.layout import DOCUMENTED
 from tests.deliver.outboxes import collect, outbox_of, post, record
 from tests.waiting import wait_until
@@ -274,6 +274,45 @@ def test_the_newest_finished_rows_are_kept(redis: redis_py.Redis) -> None:
 
     assert [each.id for each in outbox.records(10)] == ["msg_5", "msg_4", "msg_3"]
     assert len(list(redis.scan_iter("asynq:nb:outbox:row:*"))) == 3
+    assert redis.zrange(OUTBOX, 0, -1) == redis.zrange(f"{OUTBOX}:done", 0, -1)
+    assert redis.zcard(OUTBOX) == 3
+
+
+def test_what_is_past_its_time_goes_with_what_comes(redis: redis_py.Redis) -> None:
+    outbox = outbox_of(redis, ttl=3600)
+    now = redis.time()[0]
+    redis.zadd(OUTBOX, {"ancient": now - 31 * 86_400, "old": now - 7200})
+    redis.zadd(f"{OUTBOX}:done", {"old": now - 7200})
+    redis.hset(f"{OUTBOX}:row:old", "to", "orders")
+    post(outbox)
+    row = collect(outbox)
+    assert row is not None
+    assert redis.zrange(OUTBOX, 0, -1) == [b"old", b"msg_1"]
+
+    outbox.attempted(row, DeliveryState.DELIVERED, answer=200)
+
+    assert redis.zrange(OUTBOX, 0, -1) == [b"msg_1"]
+    assert not redis.exists(f"{OUTBOX}:row:old")
+    assert 3500 < redis.ttl(f"{OUTBOX}:row:msg_1") <= 3600
+
+
+def test_a_lane_that_is_full_gives_up_its_oldest_row(redis: redis_py.Redis) -> None:
+    outbox = outbox_of(redis)
+    due = f"{OUTBOX}:due:name:orders"
+    post(outbox)
+    redis.zadd(due, {f"other{n}": 4e9 for n in range(MOST_WAITING - 1)})
+
+    post(outbox, id="msg_2")
+
+    assert redis.zcard(due) == MOST_WAITING
+    assert record(outbox).state is DeliveryState.FAILED
+    assert record(outbox).error == "too many deliveries waited before it"
+
+    redis.zadd(due, {"no row": 1.0})
+    post(outbox, id="msg_3")
+
+    assert redis.zscore(due, "no row") is None
+    assert not redis.exists(f"{OUTBOX}:row:no row")
 
 
 def test_nothing_lives_for_ever(redis: redis_py.Redis) -> None:

@@ -16,6 +16,8 @@ from jupyter_client.blocking.client import BlockingKernelClient
 from jupyter_client.kernelspec import KernelSpec, KernelSpecManager
 from jupyter_client.manager import KernelManager
 
+from tests.measured import is_measuring
+
 ROOT = Path(__file__).parents[2]
 PATIENCE = 30.0  # seconds until a silent kernel fails its test
 
@@ -196,7 +198,7 @@ def running_kernel(folder: Path, **environment: str) -> Iterator[Kernel]:
         yield Kernel(manager, client)
     finally:
         client.stop_channels()
-        manager.shutdown_kernel(now=True)
+        manager.shutdown_kernel(now=not is_measuring())  # what is killed leaves no figures
         manager.cleanup_resources()
 
 

@@ -24,6 +24,8 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from runqy_notebook.broker.connect import explain, masked, open_client, server_version
+from runqy_notebook.broker.guardian import Link
+from runqy_notebook.broker.guarding import server_of
 from runqy_notebook.errors import ConnectionFailedError
 
 
@@ -270,6 +272,22 @@ def test_a_user_with_a_difficult_password_opens(locked: Server) -> None:
 
     with open_client(locked.url_of("a%3An:p%40%2Fs%20s%25%23")) as client:
         assert client.ping()
+
+
+@pytest.mark.parametrize(
+    "option", ["ssl_ca_certs={}", "ssl_cert_reqs=none", "ssl_check_hostname=false&ssl_ca_certs={}"]
+)
+def test_a_guardian_reaches_a_server_through_tls_as_its_worker_does(
+    secure: TlsServer, option: str
+) -> None:
+    host = "127.0.0.1" if "false" in option else "localhost"
+    url = f"rediss://{host}:{secure.port}/0?" + option.format(secure.certificate)
+    with open_client(url) as client:
+        link = Link(server_of(client.connection_pool))
+
+        assert link.call("PING") == b"PONG"
+
+        link.close()
 
 
 def test_tls_opens_with_the_certificate_of_its_authority(secure: TlsServer) -> None:
