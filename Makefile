@@ -19,7 +19,8 @@ lab: $(VENV)/examples.done  ## open the executed quickstart in JupyterLab
 
 test: $(VENV)/dev.done $(OLDEST)/made  ## run every test, on real servers and kernels
 	@bash tests/install.sh
-	$(BIN)/python -m pytest tests $(PYTEST)
+	$(BIN)/python -m pytest tests/chaos
+	$(BIN)/python -m pytest tests --ignore tests/chaos --numprocesses 2 --dist loadfile
 
 chaos: $(VENV)/dev.done  ## the failure tests in full length (about 20 minutes), as one table
 	@bash tests/install.sh
