@@ -8,15 +8,16 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from os import getpid
+from typing import TYPE_CHECKING
 
 from runqy_notebook.deliver.signing import Secret
 from runqy_notebook.echo import directory, sending, surroundings
 from runqy_notebook.echo.announcing import Announcer, Listener
-from runqy_notebook.echo.app import Desk
 from runqy_notebook.echo.receipts import Receipts
-from runqy_notebook.echo.screening import SignatureCheck
-from runqy_notebook.echo.server import Receiver
 from runqy_notebook.errors import UsageError
+
+if TYPE_CHECKING:
+    from runqy_notebook.echo.server import Receiver
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +75,12 @@ class Webhooks:
                 )
             return self._running.receiver.url
         self._secrets = asked or self._secrets or (Secret.new(),)
+        from runqy_notebook.echo.app import (
+            Desk,  # tornado takes a while, and not everybody starts it
+        )
+        from runqy_notebook.echo.screening import SignatureCheck
+        from runqy_notebook.echo.server import Receiver
+
         check = SignatureCheck(self._secrets, is_required=require_signature)
         self._running = _Running(Receiver(Desk(check, self.receipts)), relay=relay)
         self._announcer.start()
