@@ -70,7 +70,7 @@ TESTS = {
     ],
     "lib/now.lua": ["redis/settle", "redis/enqueue"],
     "lib/outbox.lua": ["deliver/outbox", "deliver/settling", "deliver/courier"],
-    "lib/outcomes.lua": ["redis/settle", "deliver/settling", "redis/hearing"],
+    "lib/outcomes.lua": ["redis/settle", "redis/control", "deliver/settling", "redis/hearing"],
     "lib/places.lua": ["redis/doctor"],
     "lib/rows.lua": ["redis/settle", "redis/hearing"],
     "lib/tell.lua": ["redis/hearing", "redis/saying"],

@@ -7,7 +7,7 @@ import redis as redis_py
 from runqy_notebook.broker import scripts
 from runqy_notebook.broker.channels import Channels
 from runqy_notebook.broker.outbox import Kept, Outbox
-from runqy_notebook.wire.deliveries import MOST_WAITING, DeliveryState
+from runqy_notebook.wire.deliveries import MOST_WAITING, Address, DeliveryState, Parcel
 from runqy_notebook.wire.layout import DOCUMENTED
 from tests.deliver.outboxes import collect, outbox_of, post, record
 from tests.waiting import wait_until
@@ -164,6 +164,16 @@ def test_no_destination_gets_more_at_a_time_than_asked_in_one_call_either(
     _, *taken = scripts.COLLECT(redis, [OUTBOX], args)
 
     assert len(taken) == most
+
+
+def test_who_posts_is_told_whether_it_could_be_written(redis: redis_py.Redis) -> None:
+    parcel = Parcel((Address("orders", "name:orders", 0.0, "msg_1"),), b"1", "t1", "q", "completed")
+    text = parcel.encoded(ttl=60, cap=9)
+
+    assert scripts.POST(redis, [OUTBOX], [text]) == 1
+
+    redis.set(f"{OUTBOX}:off", "text")
+    assert scripts.POST(redis, [OUTBOX], [text]) == 0
 
 
 def test_a_row_that_has_expired_leaves_its_lane(redis: redis_py.Redis) -> None:

@@ -490,6 +490,52 @@ def test_a_purge_spares_the_hash_of_what_is_under_way_all_the_same(
 # --- keys of wrong types, full memory -------------------------------------------------------------
 
 
+@pytest.mark.parametrize(
+    ("purged", "stands"),
+    [
+        ("pending", "retry"),
+        ("pending", "scheduled"),
+        ("completed", "pending"),
+        ("archived", "pending"),
+    ],
+)
+def test_a_purge_spares_the_hash_of_what_stands_elsewhere_in_its_queue(
+    redis: redis_py.Redis, control: Control, purged: str, stands: str
+) -> None:
+    push(redis, ID, state="pending")
+    other = {purged, stands} - {"pending"}
+    redis.zadd(BASE + other.pop(), {ID: 4e9})
+
+    assert [answer.task_id for answer in control.purge(QUEUE, State(purged), 9)] == [ID]
+
+    assert places(redis, ID) == [stands]
+    assert redis.exists(f"asynq:t:{ID}")
+
+
+def test_what_is_purged_leaves_no_record_of_an_earlier_run(
+    redis: redis_py.Redis, broker: Broker, control: Control
+) -> None:
+    in_state(broker, "archived")
+    redis.lpush(BASE + "pending", ID)
+
+    list(control.purge(QUEUE, State.PENDING, 9))
+
+    assert places(redis, ID) == []
+    assert not redis.exists(f"asynq:t:{ID}")
+
+
+def test_a_record_whose_state_was_written_late_is_finished_and_one_pushed_again_is_not(
+    redis: redis_py.Redis, broker: Broker, control: Control
+) -> None:
+    in_state(broker, "completed")
+    redis.hset(f"asynq:t:{ID}", "state", "pending")
+    assert [each.word for each in control.cancel([ID])] == ["FINISHED"]
+
+    push(redis, ID)
+    assert [each.word for each in control.cancel([ID])] == ["CANCELLED"]
+    assert places(redis, ID) == ["archived"]
+
+
 @pytest.mark.parametrize("name", ["pending", "lease", "archived"])
 def test_a_key_of_a_wrong_type_is_named_and_nothing_is_changed(
     redis: redis_py.Redis, broker: Broker, control: Control, name: str

@@ -130,6 +130,21 @@ def test_a_task_that_was_running_in_too_many_deaths_is_archived(
     assert redis.get(BASE + "processed") == redis.get(BASE + "failed") == b"1"
 
 
+def test_a_task_that_was_to_be_cancelled_is_cancelled_and_not_blamed(
+    redis: redis_py.Redis, broker: Broker
+) -> None:
+    (task,) = taken(redis, broker, "a")
+    redis.hset("asynq:t:a", "cancel", "1")
+
+    assert lose(redis, (task, PROVEN)) == ["cancelled"]
+
+    assert places(redis, "a") == ["archived"]
+    assert field(redis, "a", "error_msg") == b"cancelled"
+    assert field(redis, "a", "crashes") is None
+    assert redis.get(BASE + "processed") == b"1"
+    assert not redis.exists(BASE + "failed")
+
+
 def test_only_as_many_of_the_archived_are_kept_as_asked(
     redis: redis_py.Redis, broker: Broker
 ) -> None:
