@@ -183,4 +183,4 @@ def test_a_handler_that_held_pythons_lock_is_told(session: Session) -> None:
 
     finding = only(found(session, Kind.STARVED))
     assert "The handler 'crunch' held Python's lock for 4.2 s" in finding.what
-    assert "python -m runqy_notebook work FILE q" in finding.remedy
+    assert "%runqy worker start q --executor process" in finding.remedy
