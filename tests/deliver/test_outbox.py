@@ -137,6 +137,24 @@ def test_what_can_be_sent_again_is_said(redis: redis_py.Redis) -> None:
     assert outbox.redeliver("msg_1") == "DELIVERED"
 
 
+def test_what_is_to_be_sent_again_is_as_if_it_had_never_ended(redis: redis_py.Redis) -> None:
+    outbox = outbox_of(redis, ttl=3600)
+    row_key, due = f"{OUTBOX}:row:msg_1", f"{OUTBOX}:due:name:orders"
+    post(outbox)
+    post(outbox, id="msg_2", wait=3600)
+    row = collect(outbox)
+    assert row is not None
+    outbox.attempted(row, DeliveryState.FAILED, error="no")
+    redis.hset(row_key, "claim", "stale")
+    redis.expire(due, 100)
+
+    assert outbox.redeliver("msg_1") == "OK"
+
+    assert redis.zscore(f"{OUTBOX}:done", "msg_1") is None
+    assert redis.hmget(row_key, "claim", "finished_at") == [None, None]
+    assert min(redis.ttl(row_key), redis.ttl(due)) > 2_000_000
+
+
 def test_a_busy_destination_does_not_hold_up_the_others(redis: redis_py.Redis) -> None:
     outbox = outbox_of(redis)
     for n in range(300):

@@ -346,6 +346,41 @@ def test_what_cannot_be_run_now_stays_as_it_is(
     assert everything(redis) == before
 
 
+@pytest.mark.parametrize("missing", ["payload", "hash"])
+def test_a_record_without_what_is_to_run_cannot_be_run_again(
+    redis: redis_py.Redis, broker: Broker, control: Control, missing: str
+) -> None:
+    in_state(broker, "completed")
+    redis.delete(f"asynq:t:{ID}") if missing == "hash" else redis.hdel(f"asynq:t:{ID}", "payload")
+
+    assert control.run_now(ID).word == "GONE"
+
+    assert places(redis, ID) == ["completed"]
+
+
+def test_nothing_is_put_into_a_queue_with_a_key_of_a_wrong_type(
+    redis: redis_py.Redis, broker: Broker, control: Control
+) -> None:
+    in_state(broker, "archived elsewhere")
+    redis.set(BASE + "retry", "text")
+    before = everything(redis)
+
+    assert control.run_now(ID).word == "WRONGTYPE"
+
+    assert everything(redis) == before
+
+
+def test_what_is_to_run_now_is_neither_claimed_nor_cancelled_any_more(
+    redis: redis_py.Redis, broker: Broker, control: Control
+) -> None:
+    in_state(broker, "scheduled")
+    redis.hset(f"asynq:t:{ID}", mapping={"claim": "a stale one", "cancel": "1"})
+
+    assert control.run_now(ID).word == "NEXT"
+
+    assert field(redis, ID, "claim") is field(redis, ID, "cancel") is None
+
+
 def test_running_now_twice_runs_once(
     redis: redis_py.Redis, broker: Broker, control: Control
 ) -> None:
