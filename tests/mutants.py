@@ -54,7 +54,7 @@ TESTS = {
     "requeue.lua": ["redis/doctor"],
     "resume.lua": ["redis/control", "redis/controlling"],
     "run_now.lua": ["redis/control", "redis/hearing"],
-    "settle.lua": ["redis/settle", "deliver/settling", "redis/hearing"],
+    "settle.lua": ["redis/settle", "redis/control", "deliver/settling", "redis/hearing"],
     "survey.lua": ["redis/doctor"],
     "sweep.lua": ["redis/sweep", "redis/settle", "redis/hearing"],
     "take_back.lua": ["redis/doctor"],
