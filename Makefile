@@ -3,6 +3,8 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 OLDEST := .venv-ipykernel629
+# What measures time, or leaves an event loop in its process (Playwright), runs by itself.
+ALONE  := tests/chaos tests/browser tests/redis/test_discovery.py
 
 .DEFAULT_GOAL := help
 .PHONY: help demo lab test chaos mutants coverage bench check examples build clean
@@ -19,8 +21,8 @@ lab: $(VENV)/examples.done  ## open the executed quickstart in JupyterLab
 
 test: $(VENV)/dev.done $(OLDEST)/made  ## run every test, on real servers and kernels
 	@bash tests/install.sh
-	$(BIN)/python -m pytest tests/chaos
-	$(BIN)/python -m pytest tests --ignore tests/chaos --numprocesses 2 --dist loadfile
+	$(BIN)/python -m pytest $(ALONE)
+	$(BIN)/python -m pytest tests $(ALONE:%=--ignore=%) --numprocesses 2 --dist loadfile
 
 chaos: $(VENV)/dev.done  ## the failure tests in full length (about 20 minutes), as one table
 	@bash tests/install.sh

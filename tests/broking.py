@@ -107,10 +107,11 @@ def lose(
     ]
     replies = [f"asynq:nb:reply:{slot}" for slot in slots]
     bases = [f"asynq:{queue}:" for queue in queues]
-    keys = ["asynq:nb:trimmed", "asynq:nb:killers", *replies, *bases]
+    keys = ["asynq:nb:trimmed", "asynq:nb:killers", "asynq:nb:outbox", *replies, *bases]
+    terms = Retention(3600, 1000, ttl, cap, limit).terms(DOCUMENTED)
     news = Channels(client, DOCUMENTED).news("")
     answers: Any = scripts.LOSE(
-        client, keys, ["asynq:t:", ttl, cap, limit, news, len(slots), *rows]
+        client, keys, ["asynq:t:", ttl, cap, limit, news, terms, len(slots), *rows]
     )
     return [word.decode() for word in answers]
 

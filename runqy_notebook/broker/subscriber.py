@@ -170,11 +170,14 @@ class Subscriber:
     def _send_wishes(self) -> None:
         """Tells Redis what is wished for and not heard, and the other way round."""
         channels = self._channels
-        for queue in channels.exact - self._exact:
-            channels.exact -= {queue}
+        with self._changed:  # or a wish made meanwhile would count as heard, and be ended next
+            queues = channels.exact - self._exact
+            names = channels.patterns - self._patterns
+            channels.exact -= queues
+            channels.patterns -= names
+        for queue in queues:
             self._send("UNSUBSCRIBE", channels.channel(queue))
-        for name in channels.patterns - self._patterns:
-            channels.patterns -= {name}
+        for name in names:
             self._send("PUNSUBSCRIBE", channels.pattern(name))
         for queue in self._exact - channels.exact:
             self._send("SUBSCRIBE", channels.channel(queue))

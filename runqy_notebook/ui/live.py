@@ -159,11 +159,13 @@ class Live:
         return card
 
     def _new_task_card(self, session: Session, handle: TaskHandle, view: TaskView) -> TaskCard:
+        task_id = handle.id  # cards are known by handles that somebody holds: not by this
+
         def act(action: str) -> None:
             if action == "retry":
-                self._cards[card.run_again(lambda: session.run_now(handle.id))] = card
+                self._cards[card.run_again(lambda: session.run_now(task_id))] = card
             else:
-                getattr(session, action)(handle.id)
+                getattr(session, action)(task_id)
 
         card = TaskCard(handle, view, self.publisher, self._shell, act)
         return card

@@ -57,8 +57,10 @@ def test_a_script_works_its_queue_until_told_to_end(
         result = session.enqueue("squares_default", {"n": 3}).result(20)
         held = session.enqueue("squares_default", {"n": 4, "hold": True})
         wait_until((tmp_path / "holding").exists, "the task did not start")
+        assert script.stderr is not None
+        said = script.stderr.readline()  # by then it listens to signals
         script.send_signal(ending)
-        said = script.communicate(timeout=20)[1]
+        said += script.communicate(timeout=20)[1]
 
     assert result == 9
     assert script.returncode == 0

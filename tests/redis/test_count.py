@@ -8,7 +8,8 @@ from importlib import resources
 import pytest
 import redis as redis_py
 
-LUA = resources.files("runqy_notebook.broker") / "lua" / "lib" / "count.lua"
+LIB = resources.files("runqy_notebook.broker") / "lua" / "lib"
+LUA = "".join((LIB / name).read_text(encoding="utf-8") for name in ("now.lua", "count.lua"))
 DAYS = [
     "1970-01-01",
     "1972-02-29",
@@ -32,7 +33,7 @@ def test_a_day_has_the_name_that_calendars_give_it(
     redis: redis_py.Redis, day: str, time: str
 ) -> None:
     at = datetime.fromisoformat(f"{day}T{time}").replace(tzinfo=timezone.utc).timestamp()
-    script = LUA.read_text(encoding="utf-8") + "count(KEYS[1], 'processed') counted(ARGV[1])"
+    script = LUA + "count(KEYS[1], 'processed') counted(ARGV[1])"
 
     redis.eval(script, 1, "asynq:mail_default:", at)
 

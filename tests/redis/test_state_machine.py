@@ -356,6 +356,12 @@ class Tasks(RuleBasedStateMachine):
         """In the end everything that was not finished runs, and the doctor finds nothing."""
         if not hasattr(self, "now"):
             return
+        try:
+            self._end()
+        finally:
+            self.broker._lines.close()
+
+    def _end(self) -> None:
         self.server.delete(*(f"asynq:{queue}:paused" for queue in QUEUES))
         while self.popped:
             self.foreign_start(0)
