@@ -222,7 +222,7 @@ def test_who_stopped_listening_hears_nothing(make_session: Callable[..., Session
     marker = heard_by(watcher)
     producer.enqueue("mail", {})
 
-    wait_until(lambda: len(marker) == 1, "nothing was heard")
+    wait_until(lambda: marker, "nothing was heard")  # perhaps of the one before, too
     assert len(heard) == 1
 
 
