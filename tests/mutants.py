@@ -35,13 +35,15 @@ LUA = Path("runqy_notebook/broker/lua")
 HANGS_AFTER = 120.0  # seconds; a mutant that never ends is noticed too
 
 TESTS = {
-    "attempted.lua": ["deliver/outbox", "deliver/courier"],
+    "attempted.lua": ["deliver/outbox", "deliver/files"],
     "beat.lua": ["redis/heartbeat"],
-    "cancel.lua": ["redis/control", "redis/hearing"],
-    "collect.lua": ["deliver/outbox", "deliver/courier"],
+    "cancel.lua": ["redis/control", "redis/hearing", "deliver/owed"],
+    "collect.lua": ["deliver/outbox", "deliver/owed"],
     "delete.lua": ["redis/control", "redis/hearing"],
     "doubt.lua": ["redis/doctor"],
     "enqueue.lua": ["redis/enqueue", "redis/hearing"],
+    "hold.lua": ["deliver/outbox"],
+    "leave.lua": ["deliver/owed"],
     "look.lua": ["redis/doctor"],
     "lose.lua": ["redis/handing_back", "redis/lose", "redis/hearing"],
     "mend_lease.lua": ["redis/doctor"],
@@ -54,13 +56,20 @@ TESTS = {
     "requeue.lua": ["redis/doctor"],
     "resume.lua": ["redis/control", "redis/controlling"],
     "run_now.lua": ["redis/control", "redis/hearing"],
-    "settle.lua": ["redis/settle", "redis/control", "deliver/settling", "redis/hearing"],
+    "settle.lua": [
+        "redis/settle",
+        "redis/control",
+        "deliver/settling",
+        "deliver/owed",
+        "redis/hearing",
+    ],
     "survey.lua": ["redis/doctor"],
-    "sweep.lua": ["redis/sweep", "redis/settle", "redis/hearing"],
+    "sweep.lua": ["redis/sweep", "redis/settle", "deliver/owed", "redis/hearing"],
     "take_back.lua": ["redis/doctor"],
-    "lib/bury.lua": ["redis/settle", "redis/sweep", "redis/hearing"],
+    "lib/bury.lua": ["redis/settle", "redis/sweep", "redis/hearing", "deliver/owed"],
     "lib/claim.lua": ["redis/settle", "redis/sweep"],
     "lib/count.lua": ["redis/count", "redis/settle"],
+    "lib/echoes.lua": ["deliver/owed"],
     "lib/lose.lua": [
         "redis/handing_back",
         "redis/lose",
@@ -69,8 +78,9 @@ TESTS = {
         "redis/hearing",
     ],
     "lib/now.lua": ["redis/settle", "redis/enqueue"],
-    "lib/outbox.lua": ["deliver/outbox", "deliver/settling", "deliver/courier"],
+    "lib/outbox.lua": ["deliver/outbox", "deliver/settling", "deliver/owed", "deliver/files"],
     "lib/outcomes.lua": ["redis/settle", "redis/control", "deliver/settling", "redis/hearing"],
+    "lib/owe.lua": ["deliver/owed", "deliver/settling"],
     "lib/places.lua": ["redis/doctor"],
     "lib/rows.lua": ["redis/settle", "redis/hearing"],
     "lib/tell.lua": ["redis/hearing", "redis/saying"],
@@ -202,11 +212,12 @@ def judge(mutants: list[Mutant]) -> dict[str, str]:
 
 def fate_of(mutant: Mutant, folder: Path) -> str:
     """What its tests say. A test that fails now and then must say it twice: only those of the
-    script's own file, which wait for nothing, are believed at once.
+    script's own file are believed at once, and not of a line that is known to be harmless.
     """
     own, *_ = TESTS[mutant.file]
     fate = _fate_of(mutant, folder)
-    return fate if fate in (SURVIVED, HUNG) or fate.startswith(own) else _fate_of(mutant, folder)
+    is_sure = fate.startswith(own) and (mutant.file, mutant.gone) not in HARMLESS
+    return fate if fate in (SURVIVED, HUNG) or is_sure else _fate_of(mutant, folder)
 
 
 def _fate_of(mutant: Mutant, folder: Path) -> str:

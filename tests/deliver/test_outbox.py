@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 
 import fakeredis
 import pytest
@@ -168,6 +169,27 @@ def test_a_busy_destination_does_not_hold_up_the_others(redis: redis_py.Redis) -
     assert [row.id for row in found if row] == ["msg_quick"]
     assert redis.zcard(f"{OUTBOX}:due:url") == 301
     assert all(each.state is not DeliveryState.SENDING for each in outbox.records(300)[1:])
+
+
+def test_a_lease_is_lengthened_for_its_holder_alone(redis: redis_py.Redis) -> None:
+    outbox, due = outbox_of(redis), f"{OUTBOX}:due:name:orders"
+    post(outbox)
+    row = collect(outbox, lease=10)
+    assert row is not None
+    now = redis.time()[0]
+
+    assert outbox.hold(row, 500)
+    assert redis.zscore(due, "msg_1") == pytest.approx(now + 500, abs=5)
+
+    assert not outbox.hold(replace(row, token=b"another's"), 5000)
+    redis.set(f"{OUTBOX}:off", "text")
+    assert not outbox.hold(row, 5000)
+    redis.delete(f"{OUTBOX}:off")
+    assert redis.zscore(due, "msg_1") == pytest.approx(now + 500, abs=5)
+
+    assert outbox.attempted(row, DeliveryState.DELIVERED)
+    assert not outbox.hold(row, 500)
+    assert redis.zscore(due, "msg_1") is None
 
 
 def test_no_destination_gets_more_at_a_time_than_asked_in_one_call_either(

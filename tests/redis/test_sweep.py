@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import redis as redis_py
 
@@ -279,6 +281,25 @@ def test_any_number_of_lost_leases_is_seen_and_taken_back_in_a_sweep_each(
     sweep(broker)
 
     assert not redis.exists(BASE + "lease")
+
+
+def test_one_call_changes_some_hundred_leases_and_the_next_ones_the_rest(
+    redis: redis_py.Redis, broker: Broker
+) -> None:
+    redis.zadd(BASE + "lease", {f"t{number}": 1.0 for number in range(1200)})
+
+    redis.config_resetstat()
+    assert kinds(sweep(broker, second_look=60.0)) == ["suspect"] * 1200
+    assert script_calls(redis) > 2
+
+    redis.config_resetstat()
+    sweep(broker)
+    assert script_calls(redis) > 2
+
+
+def script_calls(redis: redis_py.Redis) -> int:
+    calls: Any = redis.info("commandstats")
+    return sum(calls.get(f"cmdstat_{name}", {}).get("calls", 0) for name in ("eval", "evalsha"))
 
 
 # --- the waiting room ----------------------------------------------------------------------------

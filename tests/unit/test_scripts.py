@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import re
 from importlib import resources
+from pathlib import Path
 
 import pytest
 
 from runqy_notebook.broker import scripts
+from tests.mutants import TESTS
 
+HERE = Path(__file__).parents[1]
 LUA = resources.files("runqy_notebook.broker") / "lua"
 SCRIPTS = [
     scripts.Script(path.name.removesuffix(".lua"))
@@ -86,3 +89,12 @@ def test_every_library_file_is_used_by_a_script() -> None:
     sources = "".join(script.source for script in SCRIPTS)
 
     assert all(source in sources for source in LIBRARY.values())
+
+
+def test_every_script_names_the_tests_that_notice_when_a_line_of_it_goes() -> None:
+    files = {f"{script.name}.lua" for script in SCRIPTS} | {f"lib/{name}.lua" for name in LIBRARY}
+
+    assert set(TESTS) == files
+    for names in TESTS.values():
+        folders = (name.split("/") for name in names)
+        assert all((HERE / folder / f"test_{name}.py").exists() for folder, name in folders)
