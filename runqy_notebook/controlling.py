@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
-from runqy_notebook.broker.broker import Retention
 from runqy_notebook.broker.control import Answer, Control, Switched
+from runqy_notebook.broker.exchanges import Retention
 from runqy_notebook.broker.records import Standing
 from runqy_notebook.broker.server import Server
 from runqy_notebook.errors import (

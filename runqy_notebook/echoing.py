@@ -6,7 +6,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-from runqy_notebook.broker.broker import Retention
+from runqy_notebook.broker.exchanges import Retention
 from runqy_notebook.broker.server import Server
 from runqy_notebook.deliver.signing import Secret
 from runqy_notebook.delivering import Delivering

@@ -8,7 +8,8 @@ import socket
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
-from runqy_notebook.broker.broker import Broker, Retention
+from runqy_notebook.broker.broker import Broker
+from runqy_notebook.broker.exchanges import Retention
 from runqy_notebook.broker.records import Standing
 from runqy_notebook.broker.server import Server
 from runqy_notebook.broker.subscriber import Subscriber

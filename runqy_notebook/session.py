@@ -13,7 +13,7 @@ from typing import Any
 
 from runqy_notebook import adopt
 from runqy_notebook.broker.boundary import explained
-from runqy_notebook.broker.broker import Retention
+from runqy_notebook.broker.exchanges import Retention
 from runqy_notebook.broker.server import open_server
 from runqy_notebook.config_file import WorkerFile, read_worker_file
 from runqy_notebook.controlling import Controlling

@@ -9,8 +9,9 @@ from typing import Any
 import redis as redis_py
 
 from runqy_notebook.broker import scripts
-from runqy_notebook.broker.broker import Broker, Exchange, Retention, Settled, SweepEvent
+from runqy_notebook.broker.broker import Broker
 from runqy_notebook.broker.channels import Channels
+from runqy_notebook.broker.exchanges import Exchange, Retention, Settled, SweepEvent
 from runqy_notebook.wire.documented import Task
 from runqy_notebook.wire.layout import DOCUMENTED, to_bytes
 from runqy_notebook.wire.outcomes import Archived, Completed, Crashed, Outcome, Released, Retried

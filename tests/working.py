@@ -11,8 +11,9 @@ from typing import Any
 
 import redis as redis_py
 
-from runqy_notebook.broker.broker import Broker, Retention
+from runqy_notebook.broker.broker import Broker
 from runqy_notebook.broker.connect import open_client
+from runqy_notebook.broker.exchanges import Retention
 from runqy_notebook.events import Events
 from runqy_notebook.registry import Handler, Loader, Registry
 from runqy_notebook.settings import Settings

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 import redis
@@ -11,103 +10,21 @@ import redis
 from runqy_notebook.broker import scripts
 from runqy_notebook.broker.boundary import explained
 from runqy_notebook.broker.channels import Channels
+from runqy_notebook.broker.exchanges import (
+    Enqueued,
+    Exchange,
+    Retention,
+    Settled,
+    SweepEvent,
+    WrongTypeError,
+    outcome_row,
+)
 from runqy_notebook.broker.impatient import impatient_client
 from runqy_notebook.broker.lines import Lines
 from runqy_notebook.broker.notes import Note
-from runqy_notebook.errors import RunqyError, TaskConflictError
-from runqy_notebook.wire.deliveries import MOST_WAITING, Parcel
+from runqy_notebook.errors import TaskConflictError
 from runqy_notebook.wire.documented import Task, read_task
 from runqy_notebook.wire.layout import DOCUMENTED, Layout, to_bytes, to_text
-from runqy_notebook.wire.outcomes import (
-    Archived,
-    Completed,
-    Crashed,
-    Outcome,
-    Released,
-    Retried,
-)
-
-_LONGEST = 1e9  # seconds; what is to live longer lives so long (Redis has a limit too)
-
-
-class WrongTypeError(RunqyError):
-    """Somebody else's key stands where a queue or a task belongs."""
-
-    def __init__(self, key: str, found: str, wanted: str) -> None:
-        self.key, self.found, self.wanted = key, found, wanted
-        super().__init__(
-            f"The key {key!r} holds a {found}, not a {wanted}: nothing can be queued there until "
-            "it is renamed or deleted (RENAME, DEL)."
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class Retention:
-    """How long finished tasks are kept (seconds), how many of them per queue, and how often a
-    task may kill its process before it counts as finished: archived. The same of finished
-    deliveries, and the lane of the outbox for URLs.
-    """
-
-    completed_ttl: float
-    completed_cap: int
-    archived_ttl: float
-    archived_cap: int
-    crash_limit: int = 3
-    deliveries_ttl: float = 86_400.0
-    deliveries_cap: int = 1_000
-    url_lane: str = "url"
-
-    def terms(self, layout: Layout) -> bytes:
-        """On what terms scripts write down deliveries of tasks that they archive (lib/owe.lua)."""
-        kept = (self.deliveries_ttl, self.deliveries_cap, MOST_WAITING)
-        return "\n".join(map(str, (layout.root, self.url_lane, *kept))).encode()
-
-
-@dataclass(frozen=True, slots=True)
-class Exchange:
-    """A slot's next call: outcomes to write down, then tasks to claim. After a lost reply the very
-    same exchange is made again; its nonce keeps it from counting twice.
-    """
-
-    slot: str
-    nonce: str
-    outcomes: tuple[Outcome, ...]
-    queues: tuple[str, ...]  # to claim from, most urgent first
-    want: int
-
-
-@dataclass(frozen=True, slots=True)
-class Settled:
-    """The answer to an exchange: a word per outcome, the tasks claimed, and a key of each queue
-    that was passed over because of that key's type.
-
-    OK: written down. FENCED: the task was given to another worker. GONE: deleted by an outsider.
-    UNSOUND: the queue was passed over; the task is redelivered once its key is mended.
-    """
-
-    answers: list[str]
-    tasks: list[Task]
-    unsound: list[WrongTypeError]
-    at: float = field(default=0.0, compare=False)  # by the server's clock, unix seconds
-
-
-@dataclass(frozen=True, slots=True)
-class Enqueued:
-    """When tasks were enqueued (unix seconds by the server's clock), and the positions of those
-    that existed already.
-    """
-
-    at: float
-    existed: set[int]
-
-
-@dataclass(frozen=True, slots=True)
-class SweepEvent:
-    """What a sweep did to a task: suspect, redelivered, crashed or orphan."""
-
-    kind: str
-    task_id: str
-    queue: str
 
 
 class Broker:
@@ -175,7 +92,7 @@ class Broker:
         many seconds. `due`: unix seconds, or "+seconds". Raises TaskConflictError, WrongTypeError.
         """
         shared = {**fields, "queue": queue}
-        answer = self._call(
+        answer = self.call(
             scripts.ENQUEUE,
             [self.layout.queue(queue).base, self.layout.queues],
             [
@@ -202,7 +119,8 @@ class Broker:
         """Writes down outcomes and claims what comes next, in one round trip."""
         queues = list(dict.fromkeys([*exchange.queues, *(o.task.queue for o in exchange.outcomes)]))
         number = {queue: n for n, queue in enumerate(queues, 1)}
-        answers, rows, unsound, at = self._call(
+        kept = self.retention
+        answers, rows, unsound, at = self.call(
             scripts.SETTLE,
             [
                 self.layout.reply(exchange.slot),
@@ -219,13 +137,14 @@ class Broker:
                 exchange.want,
                 lease,
                 len(set(exchange.queues)),
-                *_kept(self.retention),
+                *kept.of_completed,
+                *kept.of_archived,
                 self.channels.news(exchange.slot.partition("/")[0]),
-                self.retention.terms(self.layout),
+                kept.terms(self.layout),
                 *(
                     part
                     for o in exchange.outcomes
-                    for part in _row(number[o.task.queue], o, self.retention)
+                    for part in outcome_row(number[o.task.queue], o, kept)
                 ),
             ],
         )
@@ -242,13 +161,13 @@ class Broker:
         """
         keys = (self.layout.task(task.id), self.layout.log(task.id), self.layout.said(task.id))
         arguments = note.arguments(self.channels.news(note.by), task.queue)
-        return bool(self._call(scripts.NOTE, keys, [task.token, *arguments]))
+        return bool(self.call(scripts.NOTE, keys, [task.token, *arguments]))
 
     def renew(self, tasks: Sequence[Task], *, lease: float) -> list[str]:
         """Prolongs leases; a word per task: HELD, LOST or CANCELLED."""
         queues = list(dict.fromkeys(task.queue for task in tasks))
         number = {queue: n for n, queue in enumerate(queues, 1)}
-        answers = self._call(
+        answers = self.call(
             scripts.RENEW,
             [self.layout.queue(queue).base for queue in queues],
             [
@@ -268,18 +187,19 @@ class Broker:
         bases = [self.layout.queue(queue).base for queue in queues]
         names = ("swept", "waiting", "suspects", "trimmed")
         ours = [*(self.layout.ours + name for name in names), self.layout.outbox]
+        kept = self.retention
         events: list[SweepEvent] = []
         for _ in range(20):
-            more, found = self._call(
+            more, found = self.call(
                 scripts.SWEEP,
                 [*ours, *bases],
                 [
                     self.layout.tasks,
-                    *_kept(self.retention)[2:],
-                    self.retention.crash_limit,
+                    *kept.of_archived,
+                    kept.crash_limit,
                     second_look,
                     self.channels.news(""),
-                    self.retention.terms(self.layout),
+                    kept.terms(self.layout),
                 ],
             )
             for kind, task_id, base in found:
@@ -289,44 +209,11 @@ class Broker:
                 break
         return events
 
-    def _call(self, script: scripts.Script, keys: Sequence[object], args: Sequence[object]) -> Any:
+    def call(self, script: scripts.Script, keys: Sequence[object], args: Sequence[object]) -> Any:
+        """A script's answer."""
         with explained(self.where):
             return script(self._lines, keys, args)
 
     def _task(self, row: Sequence[Any], now: float) -> Task:
         base, task_id, token, values = row
         return read_task(self.layout.queue_of_base(to_text(base)), task_id, token, values, now)
-
-
-def _kept(retention: Retention) -> tuple[float, int, float, int]:
-    """Completed ttl and cap, archived ttl and cap."""
-    return (
-        min(retention.completed_ttl, _LONGEST),
-        retention.completed_cap,
-        min(retention.archived_ttl, _LONGEST),
-        retention.archived_cap,
-    )
-
-
-def _row(number: int, outcome: Outcome, kept: Retention) -> tuple[object, ...]:
-    """The nine arguments by which the settle script knows an outcome."""
-    task = outcome.task
-    head = (number, to_bytes(task.id), task.token)
-    match outcome:
-        case Completed(result=result, result_ttl=ttl, told=told, parcel=parcel):
-            told = b"=" if result and told == result else told
-            life = min(ttl, _LONGEST)
-            return (*head, "complete", result, life, 0, told, _parcel(parcel, kept))
-        case Retried(error=error, delay=delay):
-            return (*head, "retry", to_bytes(error), task.retry + 1, delay, b"", b"")
-        case Archived(error=error, parcel=parcel):
-            return (*head, "archive", to_bytes(error), 0, 0, b"", _parcel(parcel, kept))
-        case Crashed(error=error, parcel=parcel, is_known=is_known):
-            limit, doubt = kept.crash_limit, b"" if is_known else b"?"
-            return (*head, "crash", to_bytes(error), limit, 0, doubt, _parcel(parcel, kept))
-        case Released():
-            return (*head, "release", b"", 0, 0, b"", b"")
-
-
-def _parcel(parcel: Parcel | None, kept: Retention) -> bytes:
-    return parcel.encoded(ttl=kept.deliveries_ttl, cap=kept.deliveries_cap) if parcel else b""

@@ -12,7 +12,8 @@ from typing import Any, Final, NamedTuple
 
 from runqy_notebook.broker import listing
 from runqy_notebook.broker.boundary import explained
-from runqy_notebook.broker.broker import Broker, WrongTypeError
+from runqy_notebook.broker.broker import Broker
+from runqy_notebook.broker.exchanges import WrongTypeError
 from runqy_notebook.broker.inspect import Inspector
 from runqy_notebook.broker.scripts import Script
 from runqy_notebook.wire import queues
@@ -36,7 +37,6 @@ _DELETE: Final = Script("delete")
 _PAUSE: Final = Script("pause")
 _RESUME: Final = Script("resume")
 _PURGE: Final = Script("purge")
-_LONGEST: Final = 1e9  # seconds; Redis has a limit
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,10 +84,9 @@ class Control:
         def run(page: Sequence[str], names: Sequence[str]) -> list[Answer]:
             trimmed, outbox = self._layout.ours + "trimmed", self._layout.outbox
             keys = [self._waiting, trimmed, outbox, *self._bases(names)]
-            archive = [min(kept.archived_ttl, _LONGEST), kept.archived_cap]
-            args = [self._layout.tasks, *archive, channels.control, self._news()]
+            args = [self._layout.tasks, *kept.of_archived, channels.control, self._news()]
             args += [kept.terms(self._layout), *map(to_bytes, page)]
-            return self._answers(page, self._call(_CANCEL, keys, args))
+            return self._answers(page, self._broker.call(_CANCEL, keys, args))
 
         return self._each(ids, run)
 
@@ -96,7 +95,9 @@ class Control:
 
         def run(page: Sequence[str], names: Sequence[str]) -> list[Answer]:
             keys, args = [self._waiting, *self._bases(names)], [*self._prefixes, self._news()]
-            return self._answers(page, self._call(_DELETE, keys, [*args, *map(to_bytes, page)]))
+            return self._answers(
+                page, self._broker.call(_DELETE, keys, [*args, *map(to_bytes, page)])
+            )
 
         with explained(self._broker.where):
             known = self._inspector.known_queues(scan=False)
@@ -110,7 +111,7 @@ class Control:
         def run(page: Sequence[str], names: Sequence[str]) -> list[Answer]:
             keys = [self._waiting, *self._bases(names)]
             args = [*self._prefixes, to_bytes(task_id), home, self._news()]
-            return self._answers(page, self._call(_RUN_NOW, keys, args))
+            return self._answers(page, self._broker.call(_RUN_NOW, keys, args))
 
         return self._each([task_id], run)[0]
 
@@ -128,7 +129,7 @@ class Control:
         """
         while most > 0:
             args = [*self._prefixes, state.value, min(PURGE_PAGE, most), self._news()]
-            word, *rest = self._call(_PURGE, self._bases([name]), args)
+            word, *rest = self._broker.call(_PURGE, self._bases([name]), args)
             if word == b"WRONGTYPE":
                 raise WrongTypeError(*map(to_text, rest))
             at, *ids = rest
@@ -148,7 +149,7 @@ class Control:
         args: Sequence[object],
     ) -> Switched:
         bases = self._bases([*names, *others])
-        at, *changed = self._call(script, bases, [*args, len(names), self._news()])
+        at, *changed = self._broker.call(script, bases, [*args, len(names), self._news()])
         switched = zip(names, changed[: len(names)], strict=True)
         return Switched(float(at), [name for name, has_changed in switched if has_changed])
 
@@ -210,11 +211,6 @@ class Control:
 
     def _bases(self, names: Sequence[str]) -> list[str]:
         return [self._layout.queue(name).base for name in names]
-
-    def _call(self, script: Script, keys: Sequence[object], args: Sequence[object]) -> list[Any]:
-        with explained(self._broker.where):
-            answer: list[Any] = script(self._broker.client, keys, args)
-        return answer
 
     def _answers(self, ids: Sequence[str], raw: Sequence[Any]) -> list[Answer]:
         at, *each = raw

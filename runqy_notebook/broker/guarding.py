@@ -12,7 +12,7 @@ from typing import Any
 import redis
 
 from runqy_notebook.broker import guardian, scripts
-from runqy_notebook.broker.broker import Retention
+from runqy_notebook.broker.exchanges import Retention
 from runqy_notebook.broker.impatient import is_in_process
 from runqy_notebook.broker.ledger import Ledger
 from runqy_notebook.wire.layout import DOCUMENTED, Layout
@@ -94,8 +94,7 @@ class Guarding:
             ],
             "lose_args": [
                 self._layout.tasks,
-                retention.archived_ttl,
-                retention.archived_cap,
+                *retention.of_archived,
                 retention.crash_limit,
                 self._news.decode(),
                 retention.terms(self._layout).decode(),

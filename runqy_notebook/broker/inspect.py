@@ -15,8 +15,8 @@ import redis
 from redis.client import Pipeline
 
 from runqy_notebook.broker import listing
-from runqy_notebook.broker.broker import WrongTypeError
 from runqy_notebook.broker.columns import PendingColumns, read_pending
+from runqy_notebook.broker.exchanges import WrongTypeError
 from runqy_notebook.broker.holdings import result_bytes
 from runqy_notebook.broker.listing import LIVELIEST_FIRST, NO_HASH, answers
 from runqy_notebook.broker.notes import Said, read_said

@@ -6,7 +6,8 @@ import itertools
 import threading
 from collections.abc import Callable, Sequence
 
-from runqy_notebook.broker.broker import Broker, Exchange, Settled
+from runqy_notebook.broker.broker import Broker
+from runqy_notebook.broker.exchanges import Exchange, Settled
 from runqy_notebook.errors import ConnectionFailedError, one_line
 from runqy_notebook.events import Events
 from runqy_notebook.wire.events import Event, Kind, of_outcome

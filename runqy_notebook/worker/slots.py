@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Protocol
 
-from runqy_notebook.broker.broker import Settled
+from runqy_notebook.broker.exchanges import Settled
 from runqy_notebook.broker.ledger import Entry
 from runqy_notebook.running import CancelledTaskError
 from runqy_notebook.tasks import Handler, Loader

@@ -13,7 +13,8 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor
 from typing import TYPE_CHECKING
 
-from runqy_notebook.broker.broker import Broker, Settled
+from runqy_notebook.broker.broker import Broker
+from runqy_notebook.broker.exchanges import Settled
 from runqy_notebook.broker.guarding import Guarding
 from runqy_notebook.broker.ledger import Entry
 from runqy_notebook.broker.waiter import Waiter

@@ -7,8 +7,9 @@ from collections.abc import Callable
 import pytest
 import redis as redis_py
 
-from runqy_notebook.broker.broker import Broker, WrongTypeError
+from runqy_notebook.broker.broker import Broker
 from runqy_notebook.broker.control import Answer, Control
+from runqy_notebook.broker.exchanges import WrongTypeError
 from runqy_notebook.broker.inspect import Inspector
 from runqy_notebook.wire.documented import Task
 from runqy_notebook.wire.layout import to_text

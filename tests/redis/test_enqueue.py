@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 import redis as redis_py
 
-from runqy_notebook.broker.broker import Broker, WrongTypeError
+from runqy_notebook.broker.broker import Broker
+from runqy_notebook.broker.exchanges import WrongTypeError
 from runqy_notebook.errors import ConnectionFailedError, TaskConflictError
 from tests.broking import (
     BASE,

@@ -15,7 +15,8 @@ import pytest
 import redis
 
 from runqy_notebook import frames
-from runqy_notebook.broker.broker import Broker, Exchange, Retention, WrongTypeError
+from runqy_notebook.broker.broker import Broker
+from runqy_notebook.broker.exchanges import Exchange, Retention, WrongTypeError
 from runqy_notebook.broker.inspect import Inspector
 from runqy_notebook.broker.records import TaskRecord
 from runqy_notebook.errors import QueueNameError, UnknownQueueError, UnknownTaskError

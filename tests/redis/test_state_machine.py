@@ -22,9 +22,9 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from runqy_notebook.broker.broker import Exchange
 from runqy_notebook.broker.control import Control
 from runqy_notebook.broker.doctor import Doctor
+from runqy_notebook.broker.exchanges import Exchange
 from runqy_notebook.broker.findings import Kind
 from runqy_notebook.broker.guardian import DOUBTFUL, NOT_STARTED, PROVEN
 from runqy_notebook.broker.inspect import Inspector
