@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import os
-import secrets
-import socket
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING
 
 from runqy_notebook.broker.broker import Broker
 from runqy_notebook.broker.exchanges import Retention
+from runqy_notebook.broker.heartbeat import new_worker_id
 from runqy_notebook.broker.records import Standing
 from runqy_notebook.broker.server import Server
 from runqy_notebook.broker.subscriber import Subscriber
@@ -20,9 +17,6 @@ from runqy_notebook.looking import Looking
 from runqy_notebook.wire.events import Event, Kind
 from runqy_notebook.wire.states import State
 
-if TYPE_CHECKING:
-    pass
-
 
 class Listening(Looking):
     """The hearing half of a session: `events` are handed to whoever asked, results to handles."""
@@ -31,7 +25,7 @@ class Listening(Looking):
         self, server: Server, retention: Retention, on_notice: Callable[[str], None]
     ) -> None:
         super().__init__(server)
-        self.id = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(3)}"
+        self.id = new_worker_id()
         self.events = Events(self._fault)
         self._on_notice = on_notice
         self._inbox = Inbox()

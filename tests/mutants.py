@@ -70,6 +70,7 @@ TESTS = {
     "lib/claim.lua": ["redis/settle", "redis/sweep"],
     "lib/count.lua": ["redis/count", "redis/settle"],
     "lib/echoes.lua": ["deliver/owed"],
+    "lib/leased.lua": ["redis/settle", "redis/sweep"],
     "lib/lose.lua": [
         "redis/handing_back",
         "redis/lose",

@@ -16,7 +16,6 @@ from runqy_notebook.broker.broker import Broker
 from runqy_notebook.broker.exchanges import WrongTypeError
 from runqy_notebook.broker.inspect import Inspector
 from runqy_notebook.broker.scripts import Script
-from runqy_notebook.wire import queues
 from runqy_notebook.wire.layout import to_bytes, to_text
 from runqy_notebook.wire.states import State
 
@@ -195,16 +194,13 @@ class Control:
         pipe = self._broker.client.pipeline(transaction=False)
         for task_id in ids:
             pipe.hmget(self._layout.task(task_id), ("claim", "queue"))
-        hints = {}
         with explained(self._broker.where):
             held = listing.answers(pipe)
-        for task_id, (claim, queue) in zip(
-            ids, (each or (None, None) for each in held), strict=True
-        ):
-            claimed, _, _ = to_text(claim or b"").partition("|")
-            names = (self._layout.queue_of_base(claimed), to_text(queue or b""))
-            hints[task_id] = [name for name in dict.fromkeys(names) if queues.is_valid(name)]
-        return hints
+        each_held = (each or (None, None) for each in held)
+        return {
+            task_id: listing.likely_queues(self._layout, claim, queue)
+            for task_id, (claim, queue) in zip(ids, each_held, strict=True)
+        }
 
     def _news(self) -> bytes:
         return self._broker.channels.news(self._broker.name)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import secrets
+import socket
 from collections.abc import Sequence
 
 import redis
@@ -14,6 +17,14 @@ TTL = 30  # seconds that a beat counts
 
 CLIENT = "runqy_notebook"
 """Marks our beats among those of other workers."""
+
+
+def new_worker_id() -> str:
+    """An id for a worker or session of this process: `host:pid`, as other workers write it, and
+    something that no other one has. It stands in claims, and so holds neither `/` nor `|`.
+    """
+    host = socket.gethostname().replace("/", "-").replace("|", "-")
+    return f"{host}:{os.getpid()}:{secrets.token_hex(3)}"
 
 
 class Heartbeat:

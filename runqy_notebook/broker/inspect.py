@@ -141,9 +141,7 @@ class Inspector:
         if kind not in (b"hash", b"none"):
             raise WrongTypeError(to_text(key), to_text(kind), "hash")
         held = dict(zip(TASK_FIELDS, values, strict=True))
-        claimed, _, _ = to_text(held["claim"] or b"").partition("|")
-        hints = (self.layout.queue_of_base(claimed), to_text(held["queue"] or b""))
-        likely = [name for name in dict.fromkeys(hints) if queues.is_valid(name)]
+        likely = listing.likely_queues(self.layout, held["claim"], held["queue"])
         state = state_of(held["state"])
 
         place = listing.place_of(self.client, self.layout, task_id, likely)

@@ -16,7 +16,7 @@ from redis.client import Pipeline
 
 from runqy_notebook.broker.records import TASK_FIELDS, Place, TaskRecord, task_record
 from runqy_notebook.wire import queues
-from runqy_notebook.wire.layout import Layout, to_bytes
+from runqy_notebook.wire.layout import Layout, to_bytes, to_text
 from runqy_notebook.wire.states import State
 
 PAGE: Final = 2_500
@@ -136,6 +136,13 @@ def order(state: State, names: Iterable[str]) -> Callable[[Found], tuple[float, 
         return rank, position, record.queue
 
     return key
+
+
+def likely_queues(layout: Layout, claim: bytes | None, queue: bytes | None) -> list[str]:
+    """The queues that a task's hash names: first that of its claim."""
+    claimed, _, _ = to_text(claim or b"").partition("|")
+    names = (layout.queue_of_base(claimed), to_text(queue or b""))
+    return [name for name in dict.fromkeys(names) if queues.is_valid(name)]
 
 
 def place_of(

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import builtins
-import os
-import secrets
-import socket
 import threading
 import time
 from collections import deque
@@ -16,6 +13,7 @@ from typing import TYPE_CHECKING
 from runqy_notebook.broker.broker import Broker
 from runqy_notebook.broker.exchanges import Settled
 from runqy_notebook.broker.guarding import Guarding
+from runqy_notebook.broker.heartbeat import new_worker_id
 from runqy_notebook.broker.ledger import Entry
 from runqy_notebook.broker.waiter import Waiter
 from runqy_notebook.errors import ConnectionFailedError
@@ -69,9 +67,8 @@ class Worker:
         addressing: Addressing | None = None,
         executor: Executor | None = None,
     ) -> None:
-        host = socket.gethostname().replace("/", "-").replace("|", "-")
         events = events or Events()
-        self.id = f"{host}:{os.getpid()}:{secrets.token_hex(3)}"
+        self.id = new_worker_id()
         self.settings = settings
         self.is_paused = False
         self.notices: deque[str] = deque(maxlen=100)

@@ -27,6 +27,8 @@ KERNEL_CYCLE = """
 from runqy_notebook import task
 from tests.chaos.holdings import holdings
 
+get_ipython().history_manager.enabled = False  # it opens a file of its own now and then
+
 @task(queue="cycle")
 def handle(payload):
     return "fine"

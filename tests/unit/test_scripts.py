@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from runqy_notebook.broker import scripts
+from runqy_notebook.wire.documented import CLAIM_FIELDS
 from tests.mutants import TESTS
 
 HERE = Path(__file__).parents[1]
@@ -83,6 +84,13 @@ def test_a_script_brings_every_library_function_that_it_calls(script: scripts.Sc
 @pytest.mark.parametrize("script", SCRIPTS, ids=lambda script: script.name)
 def test_a_script_spells_no_key_of_its_own(script: scripts.Script) -> None:
     assert "asynq" not in re.sub(r"--.*", "", script.source)
+
+
+def test_a_claim_s_row_holds_the_fields_that_workers_read_in_their_order() -> None:
+    listed = re.search(r"local claim_fields = \{(.*?)\}", LIBRARY["rows"], re.DOTALL)
+
+    assert listed
+    assert tuple(re.findall(r"'(\w+)'", listed[1])) == CLAIM_FIELDS
 
 
 def test_every_library_file_is_used_by_a_script() -> None:

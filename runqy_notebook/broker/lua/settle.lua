@@ -15,7 +15,7 @@
 -- Gives {answers, rows, unsound, the time}: answers OK, CANCELLED (archived as such, whatever the
 --       outcome was), FENCED, GONE, or UNSOUND where a key of the queue has the wrong type; rows as
 --       in lib/rows.lua; unsound as in lib/unsound.lua, of each such queue.
--- uses now count unsound tell bury lose claim outcomes outbox owe rows
+-- uses now count unsound tell bury lose leased rows claim outcomes outbox owe
 
 local at = now()
 local tasks, nonce = ARGV[1], ARGV[3]

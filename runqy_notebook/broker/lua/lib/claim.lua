@@ -9,13 +9,6 @@
 -- Whatever its hash says, an id that stands in pending is to run: it leaves the queue's other sets,
 -- and what an earlier run left goes, a wish to cancel that run too.
 
--- is_leased(claim, id, at): whether that claim's lease still runs, in whichever queue.
-local function is_leased(claim, id, at)
-  local base = claim and string.match(claim, '^([^|]*)|')
-  local expires = base and redis.pcall('ZSCORE', base .. 'lease', id)
-  return type(expires) == 'string' and tonumber(expires) > at
-end
-
 -- marked(base, name, ids): {n -> true} of the ids that stand in this sorted set of the queue.
 local function marked(base, name, ids)
   local found = {}
@@ -51,9 +44,8 @@ local function claim(base, want, call)
     local free, of = {}, {}
     for n, id in ipairs(ids) do
       local key = call.tasks .. id
-      local held = redis.pcall('HMGET', key, 'claim', 'state', 'starts', 'error', 'cancel', 'type',
-        'payload', 'retry', 'max_retry', 'timeout', 'deadline', 'store', 'result_ttl', 'crashes',
-        'losses', 'deliver')
+      local held = redis.pcall('HMGET', key, 'claim', 'state', 'starts', 'error', 'cancel',
+        unpack(claim_fields))
       if held.err then
         redis.call('ZADD', base .. 'archived', call.at, id)
       elseif not held[7] and redis.call('EXISTS', key) == 0 then

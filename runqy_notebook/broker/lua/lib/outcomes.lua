@@ -47,7 +47,7 @@ end
 
 -- Somebody asked to cancel it while it ran: that counts, whatever the handler made of it.
 function outcomes.cancel(base, id, key, outcome, keep, at)
-  count(base, 'processed', at)
+  count(base, 'processed')
   bury(base, id, key, 'cancelled', keep.archive, at)
 end
 

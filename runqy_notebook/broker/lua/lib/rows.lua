@@ -1,3 +1,9 @@
+-- The CLAIM_FIELDS of wire/documented.py, in their order.
+local claim_fields = {
+  'type', 'payload', 'retry', 'max_retry', 'timeout', 'deadline', 'store', 'result_ttl', 'crashes',
+  'losses', 'deliver',
+}
+
 -- attempt(fields): which attempt a claim of these CLAIM_FIELDS is, of how many. What is no number
 -- of the usual size counts as 0.
 local function attempt(fields)
@@ -12,9 +18,8 @@ end
 local function rows(taken, tasks)
   local full = {}
   for _, row in ipairs(taken) do
-    local fields = redis.pcall('HMGET', tasks .. row[2], 'type', 'payload', 'retry', 'max_retry',
-      'timeout', 'deadline', 'store', 'result_ttl', 'crashes', 'losses', 'deliver', 'claim')
-    if table.remove(fields) == row[3] then
+    local fields = redis.pcall('HMGET', tasks .. row[2], 'claim', unpack(claim_fields))
+    if table.remove(fields, 1) == row[3] then
       full[#full + 1] = {row[1], row[2], row[3], fields}
     end
   end
