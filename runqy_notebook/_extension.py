@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
-from runqy_notebook import adopt, current
+from runqy_notebook import adopt, boarding, current
 from runqy_notebook.displays import Displays
 from runqy_notebook.errors import RunqyError, one_line
 from runqy_notebook.handles import TaskGroup, TaskHandle
@@ -18,6 +18,7 @@ from runqy_notebook.magics.commands import say_where
 from runqy_notebook.magics.config import RunqyConfig
 from runqy_notebook.magics.grammar import all_commands
 from runqy_notebook.session import Session
+from runqy_notebook.ui.board.boards import Boards
 from runqy_notebook.ui.live import Live
 
 GRACE = 1.0
@@ -35,6 +36,7 @@ class Extension:
         commands = all_commands()
         self.displays = Displays(ipython)
         self.live = Live(ipython)
+        self.boards = Boards(ipython, self.live)
         self.magic = magics.make(ipython, commands, self.live)
         self.matcher = complete.matcher(commands, ipython.user_ns)
 
@@ -66,6 +68,9 @@ class Extension:
             undo.callback(atexit.unregister, self.shut_down)
             self.live.open()
             undo.callback(self.live.close, "the extension was unloaded")
+            boarding.shown_by(self.boards)
+            undo.callback(boarding.shown_by, None)
+            undo.callback(self.boards.close_all, "the extension was unloaded")
             if self.live.is_on:
                 undo.enter_context(self._cards_for_handles())
             self._connect()
@@ -108,6 +113,7 @@ class Extension:
         """
         if current.has_session():
             current.session().stop_worker(GRACE)
+        self.boards.close_all("the kernel ended")
         self.live.close("the kernel ended")
 
     @contextmanager

@@ -12,9 +12,10 @@ from runqy_notebook.broker.findings import Finding, Kind
 from runqy_notebook.broker.inspect import Inspector
 from runqy_notebook.broker.killers import Killer, killers
 from runqy_notebook.broker.notes import Said
-from runqy_notebook.broker.records import Standing, TaskRecord
+from runqy_notebook.broker.records import QueueRecord, Standing, TaskRecord
 from runqy_notebook.broker.server import Server
 from runqy_notebook.broker.story import Story, read_story
+from runqy_notebook.broker.tally import tally
 from runqy_notebook.errors import ConnectionFailedError, SettingsError, UnknownTaskError, one_line
 from runqy_notebook.tasks import REGISTRY
 from runqy_notebook.wire import queues
@@ -122,10 +123,18 @@ class Looking:
             records = self._inspector.queue_records(scan=False)
         return sum(r.pending + r.active + r.scheduled + r.retry for r in records)
 
-    def known_queues(self) -> list[str]:
-        """The queues that somebody enqueued to or serves."""
+    def known_queues(self, *, scan: bool = False) -> list[str]:
+        """The queues that somebody enqueued to or serves; with `scan` also those that foreign
+        programs alone know, as far as the first 100,000 keys show them.
+        """
         with explained(self.server.where):
-            return self._inspector.known_queues(scan=False)
+            return self._inspector.known_queues(scan=scan)
+
+    def tallied(self, names: Sequence[str]) -> list[QueueRecord]:
+        """What these queues hold and have done: three round trips for however many."""
+        with explained(self.server.where):
+            found = tally(self.server.client, self._inspector.layout, names, None)
+        return [record for record in found.values() if record is not None]
 
     def selected(self, name: str) -> list[str]:
         """The queues that `name` selects; raises UnknownQueueError, QueueNameError."""

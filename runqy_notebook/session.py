@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from runqy_notebook import adopt
+from runqy_notebook.boarding import Boarding
 from runqy_notebook.broker.boundary import explained
 from runqy_notebook.broker.exchanges import Retention
 from runqy_notebook.broker.server import open_server
@@ -42,7 +43,7 @@ from runqy_notebook.worker.worker import Stopped, Worker
 BATCH = 500  # tasks written by one script call
 
 
-class Session(Controlling, Echoing):
+class Session(Controlling, Echoing, Boarding):
     """One connection to a Redis, the tasks put there, and at most one worker in this process.
 
     `url` and `settings` (see `runqy_notebook.settings.Settings`) go before `%config`, environment
@@ -67,6 +68,7 @@ class Session(Controlling, Echoing):
         self._sweeper = Sweeper(self._broker, self.settings.lease, self._on_notice)
         self._names = Names(self.settings.separator, self.known_queues)
         self._inline = Inline(REGISTRY)
+        self.is_closed = False
         self.source = Source(self.standings, self.why_waiting, self)
 
     def configure(self, config: Mapping[str, object]) -> None:
@@ -206,6 +208,7 @@ class Session(Controlling, Echoing):
 
     def close(self) -> None:
         """Stops worker and receiver, and ends the connections; tasks stay where they are."""
+        self.is_closed = True
         self._stop_worker(None)
         self.webhooks.stop()
         self._sweeper.stop()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from runqy_notebook.magics import commands
+from runqy_notebook.magics.board_command import board_commands
 from runqy_notebook.magics.control import control_commands
 from runqy_notebook.magics.hooks import hook_commands
 from runqy_notebook.magics.parser import Command
@@ -26,6 +27,7 @@ def all_commands() -> list[Command]:
         *control_commands(),
         *hook_commands(),
         *stream_commands(),
+        *board_commands(),
     ]
 
 

@@ -13,7 +13,7 @@ from runqy_notebook.errors import RunqyError, TaskFailedError, UnknownTaskError
 from runqy_notebook.handles import TaskHandle
 from runqy_notebook.ui.buttons import OF_TASK, Buttons
 from runqy_notebook.ui.card_text import CardText, card_text
-from runqy_notebook.ui.publish import Bundle, Output, Publisher
+from runqy_notebook.ui.publish import Bundle, Output, Surface
 from runqy_notebook.ui.text import cleaned
 from runqy_notebook.ui.tracebacks import readable
 from runqy_notebook.ui.values import Shown, of_json, of_value
@@ -40,7 +40,7 @@ class TaskCard:
         self,
         handle: TaskHandle,
         view: TaskView,
-        publisher: Publisher,
+        surface: Surface,
         shell: Any,
         act: Callable[[str], None],
     ) -> None:
@@ -49,13 +49,13 @@ class TaskCard:
         self.made_at = self.heard_at = self._shown_at = time.monotonic()
         self.done_at = self.made_at if view.is_done else None
         self._shell = shell
-        self._publisher = publisher
+        self._surface = surface
         self._result: tuple[object, Shown] | None = None  # made once: repr may be slow
         self._kept: Shown | None = None  # the same once the result itself is let go of
         self._is_superseded = False
         self._lock = threading.Lock()
-        self._output = Output(publisher, self._card)
-        self._below = Output(publisher, self._what_is_below)
+        self._output = Output(surface, self._card)
+        self._below = Output(surface, self._what_is_below)
         self._buttons = Buttons(act, self.say)
 
     def show(self) -> None:
@@ -162,7 +162,7 @@ class TaskCard:
         view = self.view
         is_failed = view.state is State.ARCHIVED and not view.ending and view.error != CANCELLED
         since = max(self.done_at or 0.0, self._shown_at)
-        is_wanted = is_failed and not self._is_superseded and self._publisher.is_attended
+        is_wanted = is_failed and not self._is_superseded and self._surface.is_attended
         return is_wanted and time.monotonic() - since < RETRY_FOR
 
     def _change(self, change: Callable[[TaskView], TaskView]) -> None:
@@ -195,7 +195,7 @@ class TaskCard:
     def _what_is_below(self) -> Bundle:
         view = self.view
         is_old = time.monotonic() - self.made_at > BUTTONS_AFTER
-        is_live = not view.is_done and is_old and self._publisher.is_attended
+        is_live = not view.is_done and is_old and self._surface.is_attended
         if is_live or (view.is_done and self._can_be_retried):
             offered = OF_TASK.get(view.state, ())
             return self._buttons.bundle(offered, is_cancelling=view.is_cancelling)

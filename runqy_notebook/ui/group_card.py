@@ -14,7 +14,7 @@ from runqy_notebook.handles import TaskGroup, TaskHandle
 from runqy_notebook.ui import html
 from runqy_notebook.ui.buttons import Buttons
 from runqy_notebook.ui.card import BUTTONS_AFTER, LINGER, SILENT_AFTER
-from runqy_notebook.ui.publish import Bundle, Output, Publisher
+from runqy_notebook.ui.publish import Bundle, Output, Surface
 from runqy_notebook.ui.tally import Summary, Tally, in_order
 from runqy_notebook.ui.text import cleaned, counted, duration
 from runqy_notebook.wire.events import Event, Kind
@@ -100,7 +100,7 @@ class GroupCard:
     def __init__(
         self,
         group: TaskGroup,
-        publisher: Publisher,
+        surface: Surface,
         act: Callable[[str], None],
         *,
         is_paused: bool,
@@ -115,11 +115,11 @@ class GroupCard:
         self._ending = self._remedy = ""
         self._made_at = self._heard_at = time.monotonic()
         self._is_paused = is_paused
-        self._publisher = publisher
+        self._surface = surface
         self._done_at: float | None = None
         self._lock = threading.Lock()
-        self._output = Output(publisher, self._card)
-        self._below = Output(publisher, self._what_is_below)
+        self._output = Output(surface, self._card)
+        self._below = Output(surface, self._what_is_below)
         self._buttons = Buttons(act, self.say)
 
     def show(self) -> None:
@@ -228,7 +228,7 @@ class GroupCard:
             self._buttons.close()
             return {}
         is_old = time.monotonic() - self._made_at > BUTTONS_AFTER
-        if not (is_old and self._publisher.is_attended):
+        if not (is_old and self._surface.is_attended):
             return {}
         switch = "resume_queue" if self._is_paused else "pause_queue"
         return self._buttons.bundle(("cancel", switch) if len(self._queues) == 1 else ("cancel",))

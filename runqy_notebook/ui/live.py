@@ -15,7 +15,7 @@ from runqy_notebook.ui.card import TaskCard
 from runqy_notebook.ui.foreign import ForeignTasks
 from runqy_notebook.ui.group_card import GroupCard
 from runqy_notebook.ui.joining import Joined
-from runqy_notebook.ui.publish import Publisher
+from runqy_notebook.ui.publish import Publisher, Surface
 from runqy_notebook.ui.resting import Resting
 from runqy_notebook.ui.stream import Stream, Wanted
 from runqy_notebook.ui.view import TaskView, of_record, with_result, with_said
@@ -91,10 +91,22 @@ class Live:
         self._shown_in[made] = self.publisher.cell
         card = self._cards.get(made)
         if card is None:
-            card = self._new(session, made, heard)
+            card = self._cards[made] = self._new(session, made, self.publisher, heard)
         card.show()
         if card not in self._subscriptions and not card.is_over:
             self._hear(session, card, *_of(made))  # it has buttons once more
+
+    def show_on(self, session: Session, made: Made, surface: Surface) -> Callable[[], None]:
+        """Shows a card of its own there; gives what lets go of it."""
+        self._use(session)
+        card = self._new(session, made, surface)
+        card.show()
+
+        def leave() -> None:
+            if card in self._subscriptions:
+                self._over(card)
+
+        return leave
 
     def hide(self, made: Made) -> None:
         """Shows nothing of it in this cell."""
@@ -139,17 +151,18 @@ class Live:
         if self._n_in_cell == MOST_CARDS + 1:
             print(f"The tasks after these {MOST_CARDS} get no card: %runqy stream shows all.")
 
-    def _new(self, session: Session, made: Made, heard: Sequence[Event]) -> TaskCard | GroupCard:
+    def _new(
+        self, session: Session, made: Made, surface: Surface, heard: Sequence[Event] = ()
+    ) -> TaskCard | GroupCard:
         card: TaskCard | GroupCard
         queues, ids = _of(made)
         if isinstance(made, TaskHandle):
             view = self._first_view(session, made, is_heard=any(e.task_id in ids for e in heard))
-            card = self._new_task_card(session, made, view)
+            card = self._new_task_card(session, made, view, surface)
             for event in () if heard else session.echoed(made.id):
                 card.take(event)
         else:
-            card = self._new_group_card(session, made, queues)
-        self._cards[made] = card
+            card = self._new_group_card(session, made, queues, surface)
         if isinstance(card, TaskCard) and card.view.is_done and not heard:
             card.begin()
             self._rest(card)
@@ -158,7 +171,9 @@ class Live:
         card.begin()
         return card
 
-    def _new_task_card(self, session: Session, handle: TaskHandle, view: TaskView) -> TaskCard:
+    def _new_task_card(
+        self, session: Session, handle: TaskHandle, view: TaskView, surface: Surface
+    ) -> TaskCard:
         task_id = handle.id  # cards are known by handles that somebody holds: not by this
 
         def act(action: str) -> None:
@@ -167,11 +182,15 @@ class Live:
             else:
                 getattr(session, action)(task_id)
 
-        card = TaskCard(handle, view, self.publisher, self._shell, act)
+        card = TaskCard(handle, view, surface, self._shell, act)
         return card
 
     def _new_group_card(
-        self, session: Session, group: TaskGroup, queues: tuple[str, ...]
+        self,
+        session: Session,
+        group: TaskGroup,
+        queues: tuple[str, ...],
+        surface: Surface,
     ) -> GroupCard:
         def act(action: str) -> None:
             if action == "cancel":
@@ -180,7 +199,7 @@ class Live:
                 getattr(session, action)(queues[0])
 
         is_paused = len(queues) == 1 and session.is_paused(queues[0])
-        card = GroupCard(group, self.publisher, act, is_paused=is_paused)
+        card = GroupCard(group, surface, act, is_paused=is_paused)
         return card
 
     def _first_view(self, session: Session, handle: TaskHandle, *, is_heard: bool) -> TaskView:

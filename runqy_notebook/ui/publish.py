@@ -11,7 +11,7 @@ from __future__ import annotations
 import sys
 import threading
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, Protocol
 from uuid import uuid4
 
 from IPython.core.displaypub import CapturingDisplayPublisher, DisplayPublisher
@@ -26,26 +26,37 @@ BYTES_A_SECOND = 400_000  # and above 1 MB a second
 _IDLE = 5.0  # seconds until a painter with nothing to do ends
 
 
+class Surface(Protocol):
+    """What outputs are shown on: a shell's cells, or a place inside a widget."""
+
+    @property
+    def is_attended(self) -> bool:
+        """Whether a person is there, who may click."""
+
+    def show(self, output: Output) -> None: ...
+    def changed(self, output: Output) -> None: ...
+
+
 class Output:
     """A place in a cell's output that can be painted again and again.
 
     `render` gives what is to be seen there now; it is never called by two threads at a time.
     """
 
-    def __init__(self, publisher: Publisher, render: Callable[[], Bundle]) -> None:
+    def __init__(self, surface: Surface, render: Callable[[], Bundle]) -> None:
         self.id = f"runqy-{uuid4().hex}"
         self.render = render
         self.shown: Bundle | None = None  # what the notebook has taken in
         self.is_placed = False
-        self._publisher = publisher
+        self._surface = surface
 
     def show(self) -> None:
         """Puts it into the running cell; shown in several cells, it changes in all of them."""
-        self._publisher.show(self)
+        self._surface.show(self)
 
     def changed(self) -> None:
         """Has it painted again, soon."""
-        self._publisher.changed(self)
+        self._surface.changed(self)
 
 
 class Publisher:
@@ -63,6 +74,7 @@ class Publisher:
         self._painter: threading.Thread | None = None
         self._is_closed = False
         self.cell: object = None  # differs from run to run
+        self.cell_id: object = None  # the running cell's, where the frontend names it
         self.is_attended = False
 
     @property
@@ -121,7 +133,8 @@ class Publisher:
         self._is_running = True
         self.cell = object()
         # People's frontends name the cell in their request, nbclient and papermill do not.
-        self.is_attended = getattr(info, "cell_id", None) is not None
+        self.cell_id = getattr(info, "cell_id", None)
+        self.is_attended = self.cell_id is not None
         at_risk, self._at_risk = self._at_risk, set()
         for output in at_risk:
             output.shown = None  # nbclient has not taken it in

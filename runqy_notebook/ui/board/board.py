@@ -1,0 +1,192 @@
+"""The board: panels in tabs, kept up to date by one thread from its first showing to its close."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Sequence
+from typing import Any, Final
+
+from markupsafe import Markup
+
+from runqy_notebook.handles import TaskGroup, TaskHandle
+from runqy_notebook.session import Session
+from runqy_notebook.ui import html
+from runqy_notebook.ui.board.panel import Context, Panel, close_widgets, set_trait
+from runqy_notebook.ui.board.place import Place
+from runqy_notebook.ui.board.pulse import Pulse
+from runqy_notebook.ui.publish import Bundle, Output, Publisher
+from runqy_notebook.ui.text import cleaned, clock
+
+INTERVAL: Final = 0.25  # seconds between two refreshes
+PATIENCE: Final = 1.0  # seconds after which one comes although nothing changed
+STILL_EVERY: Final = 5.0  # seconds between two stills: each is as large as the board
+
+
+class Board:
+    """One session's board. Any thread may call any method; closing twice does nothing.
+
+    It has two outputs. The first holds the widgets and, once it is closed, the still; the second
+    holds a still all along: widgets resume when a page is loaded again, but a file that is opened
+    later knows nothing of them. Where nobody is to click (nbclient), the first is a still as well.
+    """
+
+    def __init__(
+        self,
+        session: Session,
+        shell: Any,
+        publisher: Publisher,
+        kinds: Sequence[Callable[[Context], Panel]],
+        show_card: Callable[[TaskHandle | TaskGroup, Place], None],
+        *,
+        has_widgets: bool,
+        on_close: Callable[[Board], None] = lambda board: None,
+    ) -> None:
+        self.session = session
+        self.pulse = Pulse(session)
+        context = Context(session, shell, publisher, self.pulse, show_card, self.say)
+        self.panels = [kind(context) for kind in kinds]
+        self.cells: set[object] = set()  # where it was shown
+        self.is_closed = False
+        self._has_widgets = has_widgets
+        self._on_close = on_close
+        self._ending = ""
+        self._last: Bundle = {}
+        self._said = ""
+        self._widget: Any = None
+        self._tab: Any = None
+        self._status: Any = None
+        self._still_of = -1  # the pulse's version that the still shows
+        self._still_at = 0.0
+        self._thread: threading.Thread | None = None
+        self._lock = threading.RLock()
+        self._stopping = threading.Event()
+        self._publisher = publisher
+        self._first = Output(publisher, self._first_bundle)
+        self._second = Output(publisher, self._second_bundle)
+
+    def __repr__(self) -> str:
+        return self.text()
+
+    def _ipython_display_(self) -> None:
+        if not self._publisher.is_live:
+            print(self.text())
+            return
+        self.cells.add(self._publisher.cell_id)
+        self.refresh()
+        self._first.show()
+        self._second.show()
+        with self._lock:
+            if self._thread is None and not self.is_closed:
+                self._thread = threading.Thread(target=self._run, name="runqy-board", daemon=True)
+                self._thread.start()
+
+    def say(self, text: str) -> None:
+        """Tells the person something, until the next time."""
+        self._said = cleaned(text)
+        self.pulse.wake()
+
+    def close(self, why: str = "closed") -> None:
+        """Stops its updates; what was seen last stays, as a still."""
+        with self._lock:
+            if self.is_closed:
+                return
+            self._ending = why
+            self._last = self._bundle()
+            self.is_closed = True
+        self._stopping.set()
+        self.pulse.close()
+        thread = self._thread
+        if thread is not None and thread is not threading.current_thread():
+            thread.join(2.0)
+        for output in (self._first, self._second):
+            output.changed()
+        self._publisher.flush()  # before the widgets go that they showed
+        for panel in self.panels:
+            panel.close()
+        if self._widget is not None:
+            close_widgets(self._widget)
+        self._on_close(self)
+
+    def html(self) -> str:
+        """A still of all panels that have something to keep."""
+        parts = [(panel.title, Markup(panel.html())) for panel in self.panels]  # noqa: S704 - ours
+        facts = [self.session.server.title, clock(time.time()), self._ending]
+        told = " · ".join(filter(None, facts))
+        shown = [(title, part) for title, part in parts if part]
+        return html.rendered("board/still.html", facts=told, parts_shown=shown)
+
+    def text(self) -> str:
+        """The same as plain text."""
+        parts = [f"{panel.title}\n{text}" for panel in self.panels if (text := panel.text())]
+        return "\n\n".join([f"board: {self.session.server.title}", *parts])
+
+    def refresh(self) -> None:
+        """One round: looks into Redis where it is time to, and has the panel that is looked at
+        write what is different.
+        """
+        self.pulse.look()
+        with self._lock:
+            if self.is_closed:
+                return
+            if not self._has_widgets:
+                return
+            widget = self._tab or self._make()
+            set_trait(self._status, "value", html.rendered("board/status.html", words=self._told()))
+            self.panels[widget.selected_index or 0].refresh()
+
+    # --- inside ---------------------------------------------------------------------------------
+
+    def _run(self) -> None:
+        while not self._stopping.is_set():
+            self.pulse.wait(PATIENCE)
+            if self._stopping.is_set():
+                return
+            if self.session.is_closed:
+                self.close("disconnected")
+                return
+            self.refresh()
+            self._keep_still()
+            self._stopping.wait(INTERVAL)
+
+    def _keep_still(self) -> None:
+        """Has the stills painted again where they are out of date."""
+        is_time = time.monotonic() - self._still_at > STILL_EVERY
+        if is_time and self.pulse.version != self._still_of:
+            self._still_at, self._still_of = time.monotonic(), self.pulse.version
+            for output in (self._first, self._second):
+                output.changed()
+
+    def _make(self) -> Any:
+        import ipywidgets
+
+        self._tab = ipywidgets.Tab(
+            children=[panel.widget for panel in self.panels],
+            titles=[panel.title for panel in self.panels],
+            selected_index=0,
+        )
+        self._tab.observe(lambda change: self.pulse.wake(), names="selected_index")
+        self._status = ipywidgets.HTML()
+        self._widget = ipywidgets.VBox([self._tab, self._status])
+        return self._tab
+
+    def _told(self) -> str:
+        return self._said or self.pulse.problem
+
+    def _bundle(self) -> Bundle:
+        return {"text/html": self.html(), "text/plain": self.text()}
+
+    def _first_bundle(self) -> Bundle:
+        if self.is_closed:
+            return self._last
+        if not self._has_widgets:
+            return self._bundle()
+        made = self._widget._repr_mimebundle_()
+        bundle: Bundle = made[0] if isinstance(made, tuple) else made
+        return {**bundle, "text/plain": ""}
+
+    def _second_bundle(self) -> Bundle:
+        if self.is_closed or not self._has_widgets:
+            return {}
+        still = html.rendered("board/last_seen.html", still=Markup(self.html()))  # noqa: S704 - ours
+        return {"text/html": still, "text/plain": self.text()}

@@ -1,0 +1,64 @@
+"""The boards of one shell."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from importlib.util import find_spec
+from typing import Any, Final
+
+from runqy_notebook.handles import TaskGroup, TaskHandle
+from runqy_notebook.session import Session
+from runqy_notebook.ui.board.board import Board
+from runqy_notebook.ui.board.overview import Overview
+from runqy_notebook.ui.board.panel import Context, Panel
+from runqy_notebook.ui.board.place import Place
+from runqy_notebook.ui.live import Live
+
+PANELS: Final[Sequence[Callable[[Context], Panel]]] = (Overview,)
+"""The tabs, from left to right."""
+
+
+class Boards:
+    """Opens boards and knows those that are open; a cell run again has one."""
+
+    def __init__(self, shell: Any, live: Live) -> None:
+        self._shell = shell
+        self._live = live
+        self._open: list[Board] = []
+
+    def open(self, session: Session) -> Board:
+        """A new board of this session, not shown yet."""
+        publisher = self._live.publisher
+        for before in [each for each in self._open if publisher.cell_id in each.cells]:
+            before.close()
+
+        def show_card(made: TaskHandle | TaskGroup, place: Place) -> None:
+            place.clear()
+            place.on_leave = self._live.show_on(session, made, place)
+
+        made = Board(
+            session,
+            self._shell,
+            publisher,
+            PANELS,
+            show_card,
+            has_widgets=self._has_widgets(),
+            on_close=self._open.remove,
+        )
+        self._open.append(made)
+        return made
+
+    def close_all(self, why: str) -> int:
+        """Closes all boards; how many there were."""
+        boards = list(self._open)
+        for board in boards:
+            board.close(why)
+        return len(boards)
+
+    def _has_widgets(self) -> bool:
+        """Whether somebody is there to click: a person, or who looks at a Voila page."""
+        publisher = self._live.publisher
+        is_voila = os.environ.get("SERVER_SOFTWARE", "").startswith("voila")
+        is_seen = publisher.is_live and (publisher.is_attended or is_voila)
+        return is_seen and find_spec("ipywidgets") is not None

@@ -1,0 +1,109 @@
+"""What the panels of a board have in common."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from runqy_notebook.errors import RunqyError
+from runqy_notebook.handles import TaskGroup, TaskHandle
+from runqy_notebook.session import Session
+from runqy_notebook.ui.board.place import Place
+from runqy_notebook.ui.board.pulse import Pulse
+from runqy_notebook.ui.publish import Publisher
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What a panel works with. `show_card` shows the card of a handle or group in a place, instead
+    of the one that was there; `say` tells the person something, in the board's one status line.
+    """
+
+    session: Session
+    shell: Any
+    publisher: Publisher
+    pulse: Pulse
+    show_card: Callable[[TaskHandle | TaskGroup, Place], None]
+    say: Callable[[str], None]
+
+
+class Control(Protocol):
+    """A widget that can be switched off while what it began goes on."""
+
+    disabled: bool
+
+
+class Panel:
+    """One tab of a board. `refresh` comes on the board's own thread, everything else on any."""
+
+    title = ""
+
+    def __init__(self, context: Context) -> None:
+        self.context = context
+        self._widget: Any = None
+
+    @property
+    def widget(self) -> Any:
+        """Its ipywidgets widget, always the same."""
+        if self._widget is None:
+            self._widget = self.make()
+        return self._widget
+
+    def make(self) -> Any:
+        """Makes the widget."""
+        raise NotImplementedError
+
+    def refresh(self) -> None:
+        """Writes what is different now into the widgets that are there; called while it is looked
+        at, when something changed or a second passed.
+        """
+
+    def html(self) -> str:
+        """A still of it: HTML of ours, with strangers' texts escaped. Empty: nothing to keep."""
+        return ""
+
+    def text(self) -> str:
+        """The same as plain text."""
+        return ""
+
+    def close(self) -> None:
+        """Takes the widgets back; a panel with more to end does that first."""
+        if self._widget is not None:
+            close_widgets(self._widget)
+
+    def act(self, action: Callable[[], str | None], *controls: Control) -> None:
+        """Does something that may take long or ask Redis, away from the kernel's main thread, with
+        these controls off meanwhile; says what it gives, or its RunqyError.
+        """
+        for control in controls:
+            control.disabled = True
+
+        def run() -> None:
+            try:
+                self.context.say(action() or "")
+            except RunqyError as error:
+                self.context.say(str(error))
+            finally:
+                for control in controls:
+                    control.disabled = False
+                self.context.pulse.wake()
+
+        threading.Thread(target=run, name="runqy-board-act", daemon=True).start()
+
+
+def set_trait(widget: Any, name: str, value: object) -> None:
+    """Writes a trait where its value differs: what is equal is not sent to the page."""
+    if getattr(widget, name) != value:
+        setattr(widget, name, value)
+
+
+def close_widgets(widget: Any) -> None:
+    """Closes a widget and all in it, with their layouts and styles."""
+    for child in getattr(widget, "children", ()):
+        close_widgets(child)
+    for name in ("layout", "style"):
+        if (part := getattr(widget, name, None)) is not None:
+            part.close()
+    widget.close()
