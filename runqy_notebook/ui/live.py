@@ -21,7 +21,6 @@ from runqy_notebook.ui.stream import Stream, Wanted
 from runqy_notebook.ui.view import TaskView, of_record, with_result, with_said
 from runqy_notebook.ui.watch import Watch
 from runqy_notebook.wire.events import Event
-from runqy_notebook.wire.states import State
 
 MOST_CARDS: Final = 20
 """Cards that one run of a cell gets by enqueueing; a loop's further tasks are handles only."""
@@ -205,19 +204,20 @@ class Live:
     def _first_view(self, session: Session, handle: TaskHandle, *, is_heard: bool) -> TaskView:
         """What Redis says and keeps of the task; where all of it was heard, that tells it."""
         try:
-            view = of_record(session.record(handle.id))
+            if is_heard:
+                view = of_record(session.record(handle.id))
+                if handle.is_done:
+                    return view
+                return TaskView(
+                    view.id, view.queue, attempts=view.attempts, enqueued_at=view.enqueued_at
+                )
+            story = session.story(handle.id)
         except UnknownTaskError:
             return TaskView(handle.id, handle.queue)
-        if is_heard and not handle.is_done:
-            return TaskView(
-                view.id, view.queue, attempts=view.attempts, enqueued_at=view.enqueued_at
-            )
-        if is_heard:
-            return view
-        if view.state is State.COMPLETED and not handle.is_done:
-            (standing,) = session.standings([handle.id])
-            view = with_result(view, standing.result)
-        return with_said(view, session.said(handle.id))
+        view = of_record(story.record)
+        if story.result is not None and not handle.is_done:
+            view = with_result(view, story.result)
+        return with_said(view, story.said)
 
     def _hear(
         self,
