@@ -21,6 +21,9 @@ _ACTIONS: Final = {
     "resume_queue": ("Resume queue", "Has the queue claimed from again"),
 }
 
+OF_QUEUE: Final = frozenset({"pause_queue", "resume_queue"})
+"""What is done to a task's queue, not to the task."""
+
 OF_TASK: Final = {
     State.PENDING: ("cancel",),
     State.ACTIVE: ("cancel",),

@@ -53,6 +53,7 @@ class TaskCard:
         self._result: tuple[object, Shown] | None = None  # made once: repr may be slow
         self._kept: Shown | None = None  # the same once the result itself is let go of
         self._is_superseded = False
+        self._is_paused = False  # the task's queue
         self._lock = threading.Lock()
         self._output = Output(surface, self._card)
         self._below = Output(surface, self._what_is_below)
@@ -78,11 +79,19 @@ class TaskCard:
         self.heard_at = time.monotonic()
         if event.kind is Kind.ENQUEUED and self.view.is_done and event.at > self.view.ended_at:
             self._is_superseded = True  # by a run that has a card of its own
+        if event.kind in (Kind.PAUSED, Kind.RESUMED):
+            self.learn_whether_paused(event.kind is Kind.PAUSED)
         self._change(lambda view: after(view, event))
 
     def say(self, text: str) -> None:
         """Tells something that no event does, such as what to do."""
         self._change(lambda view: replace(view, remedy=cleaned(text)))
+
+    def learn_whether_paused(self, is_paused: bool) -> None:
+        """Has the button below pause the task's queue, or resume it."""
+        if is_paused is not self._is_paused:
+            self._is_paused = is_paused
+            self._below.changed()
 
     def end(self, why: str) -> None:
         """Freezes the card although the task is not done."""
@@ -198,6 +207,8 @@ class TaskCard:
         is_live = not view.is_done and is_old and self._surface.is_attended
         if is_live or (view.is_done and self._can_be_retried):
             offered = OF_TASK.get(view.state, ())
+            if view.state is State.PENDING:
+                offered += ("resume_queue" if self._is_paused else "pause_queue",)
             return self._buttons.bundle(offered, is_cancelling=view.is_cancelling)
         if not view.is_done:
             return {}

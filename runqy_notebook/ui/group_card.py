@@ -94,7 +94,7 @@ def group_text(
 class GroupCard:
     """Two outputs for a group: the card, and below it the buttons. Any thread may call any method.
 
-    `act` is told which button was clicked; `is_paused` whether the group's one queue is.
+    `act` is told which button was clicked.
     """
 
     def __init__(
@@ -102,8 +102,6 @@ class GroupCard:
         group: TaskGroup,
         surface: Surface,
         act: Callable[[str], None],
-        *,
-        is_paused: bool,
     ) -> None:
         queues = sorted({handle.queue for handle in group})
         self._queue = queues[0] if len(queues) == 1 else counted(len(queues), "queue")
@@ -114,7 +112,7 @@ class GroupCard:
         self._tally = Tally(self._handles, time.time())
         self._ending = self._remedy = ""
         self._made_at = self._heard_at = time.monotonic()
-        self._is_paused = is_paused
+        self._is_paused = False
         self._surface = surface
         self._done_at: float | None = None
         self._lock = threading.Lock()
@@ -139,10 +137,15 @@ class GroupCard:
             self._n_echoes += event.kind is Kind.ECHO
             self._tally.take(event, time.time())
             self._remedy = ""
-            if event.kind in (Kind.PAUSED, Kind.RESUMED):
-                self._is_paused = event.kind is Kind.PAUSED
-                self._below.changed()
+        if event.kind in (Kind.PAUSED, Kind.RESUMED):
+            self.learn_whether_paused(event.kind is Kind.PAUSED)
         self._changed()
+
+    def learn_whether_paused(self, is_paused: bool) -> None:
+        """Has the button below pause the group's queue, or resume it."""
+        if is_paused is not self._is_paused:
+            self._is_paused = is_paused
+            self._below.changed()
 
     def say(self, text: str) -> None:
         """Tells something that no event does, such as what to do."""

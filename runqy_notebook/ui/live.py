@@ -11,6 +11,7 @@ from runqy_notebook.errors import UnknownTaskError
 from runqy_notebook.events import Subscription
 from runqy_notebook.handles import TaskGroup, TaskHandle
 from runqy_notebook.session import Session
+from runqy_notebook.ui.buttons import OF_QUEUE
 from runqy_notebook.ui.card import TaskCard
 from runqy_notebook.ui.foreign import ForeignTasks
 from runqy_notebook.ui.group_card import GroupCard
@@ -173,11 +174,14 @@ class Live:
     def _new_task_card(
         self, session: Session, handle: TaskHandle, view: TaskView, surface: Surface
     ) -> TaskCard:
-        task_id = handle.id  # cards are known by handles that somebody holds: not by this
+        # Cards are known by handles that somebody holds: not by this.
+        task_id, queue = handle.id, handle.queue
 
         def act(action: str) -> None:
             if action == "retry":
                 self._cards[card.run_again(lambda: session.run_now(task_id))] = card
+            elif action in OF_QUEUE:
+                getattr(session, action)(queue)
             else:
                 getattr(session, action)(task_id)
 
@@ -197,8 +201,9 @@ class Live:
             else:
                 getattr(session, action)(queues[0])
 
-        is_paused = len(queues) == 1 and session.is_paused(queues[0])
-        card = GroupCard(group, surface, act, is_paused=is_paused)
+        card = GroupCard(group, self.publisher, act)
+        if len(queues) == 1:
+            card.learn_whether_paused(session.is_paused(queues[0]))
         return card
 
     def _first_view(self, session: Session, handle: TaskHandle, *, is_heard: bool) -> TaskView:

@@ -162,6 +162,9 @@ class Stream:
     def say(self, text: str) -> None:
         """Cards are told what to do, streams are not."""
 
+    def learn_whether_paused(self, is_paused: bool) -> None:
+        """It has no buttons."""
+
     def close(self) -> None:
         """Paints the end."""
         self._output.changed()

@@ -32,6 +32,7 @@ class Live(Protocol):
     def unheard(self, limit: int) -> list[TaskHandle]: ...
     def observe(self, standing: Standing) -> None: ...
     def say(self, text: str) -> None: ...
+    def learn_whether_paused(self, is_paused: bool) -> None: ...
 
 
 class Watch:
@@ -47,7 +48,7 @@ class Watch:
         self._on_over = on_over
         self._on_lost = on_lost  # told when the session is not the current one any more
         self._live: list[Live] = []
-        self._remedies: dict[str, tuple[float, str]] = {}
+        self._remedies: dict[str, tuple[float, str, bool]] = {}
         self._rest_until = 0.0
         self._thread: threading.Thread | None = None
         self._stopped = threading.Event()
@@ -101,14 +102,18 @@ class Watch:
                     for standing in self._session.standings([handle.id for handle in handles]):
                         card.observe(standing)
                 if queue := card.waits_in:
-                    card.say(self._remedy(queue))
+                    told, is_paused = self._remedy(queue)
+                    card.say(told)
+                    card.learn_whether_paused(is_paused)
         except RunqyError:
             self._rest_until = time.monotonic() + _AFTER_AN_ERROR
 
-    def _remedy(self, queue: str) -> str:
-        at, told = self._remedies.get(queue, (-_REMEDY_AGE, ""))
+    def _remedy(self, queue: str) -> tuple[str, bool]:
+        """What to do about a task that waits there, and whether the queue is paused."""
+        at, told, is_paused = self._remedies.get(queue, (-_REMEDY_AGE, "", False))
         if time.monotonic() - at > _REMEDY_AGE:
             told = self._session.why_waiting(queue)
             told = "" if told.startswith("It goes on") else told
-            self._remedies[queue] = (time.monotonic(), told)
-        return told
+            is_paused = self._session.is_paused(queue)
+            self._remedies[queue] = (time.monotonic(), told, is_paused)
+        return told, is_paused

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import nbformat
+import pytest
 import redis as redis_py
 
 from tests.browser.lab import Lab, Notebook
@@ -129,11 +130,14 @@ def test_a_scheduled_task_is_run_by_a_click(open_notebook: Open) -> None:
     notebook.wait_for(1, '{"n": 8}')
 
 
-def test_a_groups_queue_is_paused_and_its_tasks_are_cancelled_by_clicks(
-    open_notebook: Open, redis: redis_py.Redis
+@pytest.mark.parametrize(
+    ("payloads", "said"), [("{}", "cancelled\u2002nobody"), ("[{}, {}]", "2 archived")]
+)
+def test_a_queue_is_paused_and_what_waits_in_it_cancelled_by_clicks(
+    open_notebook: Open, redis: redis_py.Redis, payloads: str, said: str
 ) -> None:
-    cells = ["%load_ext runqy_notebook", "g = %runqy enqueue nobody [{}, {}]"]
-    notebook = open_notebook("group.ipynb", cells)
+    cells = ["%load_ext runqy_notebook", f"made = %runqy enqueue nobody {payloads}"]
+    notebook = open_notebook(f"paused{len(payloads)}.ipynb", cells)
     notebook.run(0, 1)
     below = notebook.output(1)
 
@@ -144,7 +148,7 @@ def test_a_groups_queue_is_paused_and_its_tasks_are_cancelled_by_clicks(
     below.get_by_role("button", name="Pause queue").wait_for()
     below.get_by_role("button", name="Cancel").click()
 
-    notebook.wait_for(1, "2 archived")
+    notebook.wait_for(1, said)
     assert is_paused
     notebook.until("!panel.content.widgets[1].outputArea.node.querySelector('button')", "a button")
 
