@@ -126,9 +126,13 @@ class Control:
         """Deletes up to `most` tasks of one queue, 200 a call; each of them. Raises
         WrongTypeError.
         """
+        with explained(self._broker.where):
+            known = self._inspector.known_queues(scan=False)
+        everywhere = list(dict.fromkeys([name, *known]))
+        keys = [*self._bases([name]), self._waiting, *self._bases(everywhere)]
         while most > 0:
             args = [*self._prefixes, state.value, min(PURGE_PAGE, most), self._news()]
-            word, *rest = self._broker.call(_PURGE, self._bases([name]), args)
+            word, *rest = self._broker.call(_PURGE, keys, args)
             if word == b"WRONGTYPE":
                 raise WrongTypeError(*map(to_text, rest))
             at, *ids = rest

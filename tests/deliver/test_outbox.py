@@ -35,6 +35,17 @@ def test_a_row_is_collected_once_when_it_is_due(redis: redis_py.Redis) -> None:
     assert record(outbox).state is DeliveryState.SENDING
 
 
+def test_the_only_row_of_a_lane_does_not_live_for_ever_once_it_is_collected(
+    redis: redis_py.Redis,
+) -> None:
+    outbox = outbox_of(redis)
+    post(outbox)
+
+    assert collect(outbox)
+
+    assert redis.ttl(f"{OUTBOX}:due:name:orders") > 0
+
+
 def test_the_next_due_time_is_told(redis: redis_py.Redis) -> None:
     outbox = outbox_of(redis)
     post(outbox, wait=60)
@@ -365,10 +376,73 @@ def test_a_lane_that_is_full_gives_up_its_oldest_row(redis: redis_py.Redis) -> N
     assert not redis.exists(f"{OUTBOX}:row:no row")
 
 
+def post_held(outbox: Outbox) -> None:
+    """Two rows that hold back a third one."""
+    rows = (
+        Address("bucket", "name:bucket", 0.0, "first", holds=("held",)),
+        Address("bucket", "name:bucket", 0.0, "second", holds=("held",)),
+        Address("orders", "name:orders", 3600.0, "held", held=2),
+    )
+    outbox.post(Parcel(rows, b"1", "t1", "mail_default", "completed"))
+
+
+def end_one(outbox: Outbox) -> str:
+    """Has the next row for the bucket fail; its id."""
+    row = collect(outbox, "name:bucket")
+    assert row is not None
+    assert outbox.attempted(row, DeliveryState.FAILED, error="no")
+    return row.id
+
+
+def test_a_row_that_others_hold_back_goes_at_once_when_all_of_them_have_ended(
+    redis: redis_py.Redis,
+) -> None:
+    outbox, key = outbox_of(redis), f"{OUTBOX}:row:held"
+    post_held(outbox)
+    redis.expire(key, 100)
+
+    end_one(outbox)
+    assert collect(outbox) is None
+    end_one(outbox)
+
+    due_at = record(outbox, "held").due_at
+    assert due_at is not None
+    assert due_at.timestamp() == pytest.approx(redis.time()[0], abs=5)
+    assert min(redis.ttl(key), redis.ttl(f"{OUTBOX}:due:name:orders")) > 2_000_000
+    row = collect(outbox)
+    assert row is not None
+    assert row.id == "held"
+
+
+def test_a_row_that_ends_twice_lets_go_once(redis: redis_py.Redis) -> None:
+    outbox = outbox_of(redis)
+    post_held(outbox)
+
+    ended = end_one(outbox)
+    redis.zadd(f"{OUTBOX}:due:name:bucket", {"first": 4e9, "second": 4e9}, xx=True)
+    assert outbox.redeliver(ended) == "OK"
+    assert end_one(outbox) == ended
+
+    assert collect(outbox) is None
+
+
+def test_a_strangers_key_in_the_lane_of_a_held_row_costs_that_delivery_alone(
+    redis: redis_py.Redis,
+) -> None:
+    outbox = outbox_of(redis)
+    post_held(outbox)
+    redis.set(f"{OUTBOX}:due:name:orders", "text")
+
+    ended = {end_one(outbox), end_one(outbox)}
+
+    assert {record(outbox, each).state for each in ended} == {DeliveryState.FAILED}
+
+
 def test_nothing_lives_for_ever(redis: redis_py.Redis) -> None:
     outbox = outbox_of(redis, ttl=3600)
     for n in range(3):
         post(outbox, id=f"msg_{n}")
+    post(outbox, "echo-1", id="msg_echo")
     for state in (DeliveryState.DELIVERED, DeliveryState.GONE):
         row = collect(outbox)
         assert row is not None
@@ -376,7 +450,7 @@ def test_nothing_lives_for_ever(redis: redis_py.Redis) -> None:
 
     keys = list(redis.scan_iter("asynq:nb:*"))
 
-    assert len(keys) == 7
+    assert len(keys) == 10
     assert all(redis.ttl(key) > 0 for key in keys)
 
 

@@ -15,7 +15,7 @@ from runqy_notebook.broker.guardian import PROVEN
 from runqy_notebook.deliver.signing import Secret
 from runqy_notebook.wire.deliveries import DeliveryState
 from runqy_notebook.wire.outcomes import Archived, Completed
-from tests.broking import BASE, broker_of, claim, field, push, settle
+from tests.broking import BASE, broker_of, claim, end_lease, field, push, settle, sweep
 from tests.deliver.outboxes import collect, outbox_of, post, record
 from tests.deliver.receiving import Receiver
 from tests.waiting import wait_until
@@ -58,6 +58,32 @@ def test_a_task_that_killed_its_worker_too_often_is_delivered_as_archived(
             "error": "killed its worker 1 times",
             "attempt": 3,
         }
+
+
+def test_a_task_that_was_lost_too_often_is_delivered_by_the_sweep_that_archives_it(
+    redis: redis_py.Redis,
+) -> None:
+    broker = broker_of(redis, crash_limit=1)
+    push(redis, "a", deliver="orders", losses="9")
+    claim(broker)
+    end_lease(redis, "a")
+
+    for _ in range(2):
+        sweep(broker)
+
+    (body,) = told(redis)
+    assert (body["status"], body["error"]) == ("archived", "lost with its worker 10 times")
+
+
+def test_a_task_is_delivered_to_ten_places_at_most(redis: redis_py.Redis) -> None:
+    broker = broker_of(redis)
+    push(redis, "a", deliver=" ".join(f"place{n}" for n in range(12)))
+
+    settle(broker, Archived(claim(broker)[0], "no"))
+
+    assert sorted(row.to for row in outbox_of(redis).records(99)) == [
+        f"place{n}" for n in range(10)
+    ]
 
 
 def test_a_task_that_is_cancelled_before_it_ran_is_delivered(
@@ -105,11 +131,11 @@ def test_what_is_not_utf8_becomes_json_that_can_be_read(redis: redis_py.Redis) -
     push(redis, b"\xff\xc3\xa9", deliver="orders")
     (held,) = claim(broker)
 
-    settle(broker, Archived(held, 'no "é" \n \x01'))
+    settle(broker, Archived(held, 'no "é€😀" \n \x01'))
 
     (body,) = told(redis)
     assert body["task_id"] == "?"
-    assert body["error"] == 'no "é" \n \x01'
+    assert body["error"] == 'no "é€😀" \n \x01'
     assert field(redis, "x", "state") is None
 
 
@@ -142,6 +168,43 @@ def test_what_waits_for_a_receiver_ends_when_that_stops(
     assert found.state is DeliveryState.FAILED
     assert "receiver is gone" in (found.error or "")
     assert redis.zcard("asynq:nb:outbox:echoes") == 0
+
+
+def test_however_much_waits_for_a_receiver_ends_when_that_stops(redis: redis_py.Redis) -> None:
+    outbox, lane = outbox_of(redis), "name:echo-0123456789abcdef"
+    for n in range(250):
+        post(outbox, "echo-0123456789abcdef", id=f"msg_{n}", wait=60)
+
+    outbox.leave(lane)
+
+    assert {each.state for each in outbox.records(999)} == {DeliveryState.FAILED}
+
+
+@pytest.mark.parametrize("name", [":done", ":due:name:echo-1"])
+def test_a_strangers_key_in_the_place_of_one_of_ours_does_not_keep_a_receiver_from_stopping(
+    redis: redis_py.Redis, name: str
+) -> None:
+    outbox = outbox_of(redis)
+    post(outbox, "echo-1", wait=60)
+    redis.delete("asynq:nb:outbox" + name)
+    redis.set("asynq:nb:outbox" + name, "text")
+
+    outbox.leave("name:echo-1")
+
+    assert record(outbox).state is DeliveryState.WAITING
+
+
+def test_a_strangers_key_in_the_place_of_a_row_does_not_keep_a_receiver_from_stopping(
+    redis: redis_py.Redis,
+) -> None:
+    outbox = outbox_of(redis)
+    for n in (1, 2):
+        post(outbox, "echo-1", id=f"msg_{n}", wait=60)
+    redis.set("asynq:nb:outbox:row:msg_1", "text")
+
+    outbox.leave("name:echo-1")
+
+    assert record(outbox, "msg_2").state is DeliveryState.FAILED
 
 
 def test_what_waits_for_the_receiver_of_a_dead_kernel_ends_after_an_hour(

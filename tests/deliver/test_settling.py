@@ -6,7 +6,7 @@ from dataclasses import replace
 import redis as redis_py
 
 from runqy_notebook.broker.broker import Broker
-from runqy_notebook.wire.deliveries import Address, Parcel
+from runqy_notebook.wire.deliveries import MOST_WAITING, Address, Parcel
 from runqy_notebook.wire.documented import Task
 from runqy_notebook.wire.outcomes import Crashed
 from tests.broking import archived, broker_of, claim, done, enqueue, exchange, retried, settle
@@ -96,6 +96,20 @@ def test_somebody_elses_key_in_place_of_the_outbox_does_not_keep_a_task_from_end
     assert settle(broker, replace(done(claimed(broker)), parcel=PARCEL)) == ["OK"]
 
     assert redis.hget("asynq:t:t1", "state") == b"completed"
+
+
+def test_somebody_elses_key_in_place_of_a_row_does_not_keep_a_task_from_ending(
+    redis: redis_py.Redis,
+) -> None:
+    broker = broker_of(redis)
+    redis.set("asynq:nb:outbox:row:oldest", "x")
+    others = {f"other{n}": 4e9 for n in range(MOST_WAITING - 1)}
+    redis.zadd("asynq:nb:outbox:due:name:orders", {"oldest": 1.0, **others})
+
+    assert settle(broker, replace(done(claimed(broker)), parcel=PARCEL)) == ["OK"]
+
+    assert redis.hget("asynq:t:t1", "state") == b"completed"
+    assert len(outbox_of(redis).records(9)) == 2
 
 
 def test_rows_are_written_while_the_memory_is_full(redis: redis_py.Redis) -> None:

@@ -548,6 +548,69 @@ def test_a_purge_spares_the_hash_of_what_stands_elsewhere_in_its_queue(
     assert redis.exists(f"asynq:t:{ID}")
 
 
+@pytest.mark.parametrize("stands", ["pending", "active", "under a lease", "waiting"])
+@pytest.mark.parametrize("purged", ["pending", "completed"])
+def test_a_purge_spares_the_hash_of_what_stands_in_another_queue(
+    redis: redis_py.Redis, broker: Broker, control: Control, purged: str, stands: str
+) -> None:
+    redis.sadd("asynq:queues", OTHER)
+    push(redis, ID, OTHER, state="active" if stands == "active" else "scheduled")
+    if stands == "under a lease":
+        redis.srem("asynq:queues", OTHER)  # its claim says where
+        claim(broker, OTHER)
+    elif stands == "active":  # with a foreign worker
+        redis.lmove(f"asynq:{OTHER}:pending", f"asynq:{OTHER}:active")
+    elif stands == "waiting":
+        redis.delete(f"asynq:{OTHER}:pending")
+        redis.zadd("asynq:nb:waiting", {f"asynq:{OTHER}:|0|{ID}": 4e9})
+    if purged == "pending":
+        redis.lpush(BASE + "pending", ID)
+    else:
+        redis.zadd(BASE + "completed", {ID: 4e9})
+    before = places(redis, ID, OTHER)
+
+    list(control.purge(QUEUE, State(purged), 9))
+
+    assert places(redis, ID) == []
+    assert places(redis, ID, OTHER) == before
+    assert redis.exists(f"asynq:t:{ID}")
+
+
+@pytest.mark.parametrize(
+    ("purged", "told"),
+    [
+        ("pending", {"claim": f"{BASE}|w/1:1|1", "state": "active"}),
+        ("completed", {"state": "pending"}),
+        ("archived", {"state": "retry"}),
+        ("scheduled", {"state": "retry"}),
+        ("retry", {"state": "scheduled"}),
+    ],
+)
+def test_what_a_purge_takes_from_its_last_place_leaves_no_hash_whatever_that_said(
+    redis: redis_py.Redis, control: Control, purged: str, told: dict[str, str]
+) -> None:
+    push(redis, ID, **told)
+    if purged != "pending":
+        redis.delete(BASE + "pending")
+        redis.zadd(BASE + purged, {ID: 4e9})
+
+    list(control.purge(QUEUE, State(purged), 9))
+
+    assert redis.keys("asynq:t:*") == []
+
+
+def test_a_purge_of_one_record_spares_that_of_a_later_run(
+    redis: redis_py.Redis, broker: Broker, control: Control
+) -> None:
+    in_state(broker, "archived")
+    redis.zadd(BASE + "completed", {ID: 4e9})
+
+    list(control.purge(QUEUE, State.COMPLETED, 9))
+
+    assert places(redis, ID) == ["archived"]
+    assert field(redis, ID, "error_msg")
+
+
 def test_what_is_purged_leaves_no_record_of_an_earlier_run(
     redis: redis_py.Redis, broker: Broker, control: Control
 ) -> None:

@@ -1,4 +1,4 @@
-"""The counters' days, which Lua has to reckon itself."""
+"""Moments as text and the counters' days, which Lua has to reckon itself."""
 
 from __future__ import annotations
 
@@ -41,3 +41,13 @@ def test_a_day_has_the_name_that_calendars_give_it(
         b"asynq:mail_default:processed",
         f"asynq:mail_default:processed:{day}".encode(),
     }
+
+
+@pytest.mark.parametrize(
+    ("at", "text"),
+    [("1795334059", "1795334059.000"), ("1795334059.9996", "1795334059.999")],
+)
+def test_a_moment_as_text_is_never_later_than_it_was(
+    redis: redis_py.Redis, at: str, text: str
+) -> None:
+    assert redis.eval(LUA + "return stamp(tonumber(ARGV[1]))", 0, at) == text.encode()

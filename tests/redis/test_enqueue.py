@@ -146,6 +146,18 @@ def test_unique_gives_a_finished_task_back_while_it_is_young(
     assert enqueue(broker, "a", unique_age=age) == kept
 
 
+def test_a_finished_task_of_a_producer_whose_clock_is_ahead_is_not_young_for_ever(
+    redis: redis_py.Redis, broker: Broker
+) -> None:
+    enqueue(broker, "a")
+    settle(broker, done(claim(broker)[0]))
+    redis.hset("asynq:t:a", "enqueued_at", redis.time()[0] + 3600)
+
+    assert enqueue(broker, "a", unique_age=0) == set()
+
+    assert places(redis, "a") == ["pending"]
+
+
 @pytest.mark.parametrize("name", KEYS_OF_A_QUEUE)
 def test_a_queue_with_a_key_of_a_wrong_type_takes_nothing(
     redis: redis_py.Redis, broker: Broker, name: str

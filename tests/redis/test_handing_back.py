@@ -72,18 +72,34 @@ def test_what_a_slot_had_claimed_and_not_started_comes_back_in_its_order_without
     assert settle(broker, done(third)) == ["FENCED"]
 
 
-@pytest.mark.parametrize("reply", ["a list", "text", "unsound"])
+STRANGE_REPLIES = [
+    "text",
+    "\n",
+    "\n{",
+    "\nnull",
+    "\n[1]",
+    '\n{"taken": 5}',
+    '\n{"taken": [7]}',
+    '\n{"taken": [["asynq:mail_default:", "b"]]}',
+    '\n{"taken": [["asynq:mail_default:", {}, null]]}',
+    "\n" + "[" * 5000,
+]
+
+
+@pytest.mark.parametrize("reply", ["a list", "unsound", *STRANGE_REPLIES])
 def test_a_strange_reply_gives_nothing_back_and_stops_nothing(
     redis: redis_py.Redis, broker: Broker, reply: str
 ) -> None:
     (task,) = taken(redis, broker, "a", queue=OTHER)
     taken(redis, broker, "b")
+    key = "asynq:nb:reply:w/1"
     if reply == "unsound":
         redis.set(BASE + "retry", "text")
+    elif reply == "a list":
+        redis.delete(key)
+        redis.lpush(key, "x")
     else:
-        redis.delete("asynq:nb:reply:w/1")
-        key = "asynq:nb:reply:w/1"
-        redis.set(key, "text") if reply == "text" else redis.lpush(key, "x")
+        redis.set(key, reply)
 
     assert lose(redis, (task, PROVEN), slots=["w/1"]) == ["redelivered"]
 

@@ -45,6 +45,7 @@ local function take(lane, due, id)
       held[6] or '', held[7] or '', held[8] or '',
     }
   end
+  redis.call('EXPIRE', due, outbox_life) -- it was made anew if this was its only row
 end
 
 local soonest

@@ -29,7 +29,8 @@ local state = due > at and 'scheduled' or 'pending'
 local function standing(id)
   local held = redis.call('HMGET', tasks .. id, 'state', 'enqueued_at', 'claim')
   local finished = (held[1] == 'completed' or held[1] == 'archived') and not held[3]
-  local young = at - (tonumber(held[2]) or 0) < tonumber(ARGV[5])
+  local age = math.max(0, at - (tonumber(held[2]) or 0))  -- a producer's clock may be ahead
+  local young = age < tonumber(ARGV[5])
   return not finished and (held[1] or 'pending') or nil, finished and young
 end
 

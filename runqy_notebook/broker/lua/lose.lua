@@ -10,6 +10,18 @@
 --       task's any more.
 -- uses now count unsound tell bury lose outbox owe
 
+-- claimed_last(key): {base, id, token} of each task that the slot's reply tells of; of a text that is
+-- no reply none. Asked before the first write, since anybody may have put it there.
+local function claimed_last(key)
+  local rows = {}
+  local is_reply = pcall(function()
+    for _, row in ipairs(cjson.decode(string.match(redis.pcall('GET', key), '\n(.*)$')).taken) do
+      rows[#rows + 1] = {row[1] .. '', row[2] .. '', row[3] .. ''}
+    end
+  end)
+  return is_reply and rows or {}
+end
+
 local at = now()
 local call = {
   tasks = ARGV[1], killers = KEYS[2], limit = tonumber(ARGV[4]), at = at,
@@ -18,8 +30,9 @@ local call = {
     tell = teller(ARGV[5], at), owe = owing(KEYS[3], ARGV[6], at),
   },
 }
-local answers = {}
+local answers, claimed = {}, {}
 local replies = tonumber(ARGV[7])
+for i = 1, replies do claimed[i] = claimed_last(KEYS[3 + i]) end
 for i = 8, #ARGV, 4 do
   local base, id = KEYS[3 + replies + tonumber(ARGV[i])], ARGV[i + 1]
   local held = redis.pcall('HGET', ARGV[1] .. id, 'claim')
@@ -30,10 +43,7 @@ for i = 8, #ARGV, 4 do
   end
 end
 
-for i = 4, 3 + replies do
-  local saved = redis.pcall('GET', KEYS[i])
-  local reply = type(saved) == 'string' and string.match(saved, '\n(.*)$')
-  local taken = reply and cjson.decode(reply).taken or {}
+for _, taken in ipairs(claimed) do
   for n = #taken, 1, -1 do  -- the last one first, so that the first is in front again
     local base, id, token = unpack(taken[n])
     if redis.pcall('HGET', ARGV[1] .. id, 'claim') == token and not unsound(base) then

@@ -14,7 +14,7 @@ local function leave_echo(outbox, lane, kept, at)
   local due = outbox .. ':due:' .. lane
   local popped = redis.pcall('ZPOPMIN', due, 200)
   for i = 1, popped.err and 0 or #popped, 2 do
-    if redis.call('EXISTS', outbox .. ':row:' .. popped[i]) == 1 then
+    if redis.call('TYPE', outbox .. ':row:' .. popped[i]).ok == 'hash' then
       finish(outbox, popped[i], 'failed', 'the receiver is gone, and with it who could reach it', kept, at)
     end
   end

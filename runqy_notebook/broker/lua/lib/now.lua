@@ -4,9 +4,9 @@ local function now()
   return tonumber(time[1]) + tonumber(time[2]) / 1000000
 end
 
--- stamp(at): `at` as decimal text with milliseconds.
+-- stamp(at): `at` as decimal text with milliseconds, never later than `at` itself.
 local function stamp(at)
-  return string.format('%.3f', at)
+  return string.format('%.3f', math.floor(at * 1000) / 1000)
 end
 
 -- civil_day(at): the UTC day, YYYY-MM-DD.

@@ -47,10 +47,9 @@ local function let_go(outbox, key, at)
       if (ended[2] or '') ~= '' then redis.call('HSETNX', row, 'result_url', ended[2]) end
       if redis.call('HINCRBY', row, 'held', -1) <= 0 then
         local due = outbox .. ':due:' .. held[2]
-        redis.call('HDEL', row, 'held')
         redis.call('HSET', row, 'due_at', stamp(at))
         redis.call('EXPIRE', row, outbox_life)
-        redis.call('ZADD', due, at, id)
+        redis.pcall('ZADD', due, at, id)  -- a stranger's key there costs this delivery, no more
         redis.call('EXPIRE', due, outbox_life)
       end
     end
@@ -100,7 +99,7 @@ local function post(outbox, row, body, kept, at)
   end
   if redis.call('ZCARD', due) > kept.most then
     local oldest = redis.call('ZPOPMIN', due)[1]
-    if redis.call('EXISTS', outbox .. ':row:' .. oldest) == 1 then
+    if redis.call('TYPE', outbox .. ':row:' .. oldest).ok == 'hash' then
       finish(outbox, oldest, 'failed', 'too many deliveries waited before it', kept, at)
     end
   end
