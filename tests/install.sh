@@ -11,14 +11,15 @@ fi
 missing() {
   ! dpkg --status "$1" >/dev/null 2>&1
 }
-if ! command -v redis-server >/dev/null || missing faketime || missing postgresql || missing rabbitmq-server; then
+if ! command -v redis-server >/dev/null || missing faketime || missing postgresql ||
+  missing mariadb-server || missing rabbitmq-server; then
   apt-get update -qq
 fi
 if ! command -v redis-server >/dev/null; then
   # RUNLEVEL=1: the package's own service on port 6379 must not start.
   RUNLEVEL=1 DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends redis-server >/dev/null
 fi
-for package in faketime postgresql rabbitmq-server; do
+for package in faketime postgresql mariadb-server rabbitmq-server; do
   if missing "$package"; then
     # RUNLEVEL=1 here too: the tests start servers of their own.
     RUNLEVEL=1 DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$package" >/dev/null

@@ -56,6 +56,7 @@ class Row:
     status: str = ""  # of the task; none where a handler, or a person, delivers
     spooled: str = ""  # what lies in a spool of it; see Spooled
     result_url: str = ""  # where another destination has the result
+    result_at: str = ""  # that destination's name, /, and the place there; see deliver/whereabouts
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,18 +126,19 @@ class Outbox:
         took: float = 0.0,
         note: str = "",
         result_url: str = "",
+        result_at: str = "",
     ) -> bool:
         """Writes down an attempt: WAITING for another in `wait` seconds, or how the row ended.
 
-        `note` goes to whoever listens, `result_url` to the rows that wait for it. False where the
-        row is not ours any more.
+        `note` goes to whoever listens, `result_url` and `result_at` to the rows that wait for it.
+        False where the row is not ours any more.
         """
         verb = "later" if state is DeliveryState.WAITING else state.value
         told = (answer or "", to_bytes(error), f"{took:.3f}")
         kept = (self.kept.ttl, self.kept.cap)
         base = self._layout.queue(row.queue).base
         news = (self._news() if row.queue else b"", to_bytes(base), to_bytes(note))
-        outcome = (verb, wait, *told, *kept, *news, to_bytes(result_url))
+        outcome = (verb, wait, *told, *kept, *news, to_bytes(result_url), to_bytes(result_at))
         made = self._call(scripts.ATTEMPTED, row.id, row.token, *outcome)
         return bool(made)
 
@@ -190,9 +192,10 @@ def _row(
     status: bytes,
     spooled: bytes,
     result_url: bytes,
+    result_at: bytes,
 ) -> Row:
     told = (to_text(to), to_text(lane), body, shown(task_id), shown(queue), count(made))
-    more = (shown(status), to_text(spooled), to_text(result_url))
+    more = (shown(status), to_text(spooled), to_text(result_url), to_text(result_at))
     return Row(to_text(row_id), token, *told, *more)
 
 

@@ -6,24 +6,21 @@ from __future__ import annotations
 
 import asyncio
 import json
-import logging
 import os
 import secrets
 import threading
 import time
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote, unquote
+from urllib.parse import unquote
 
 from runqy_notebook.deliver import forms
-from runqy_notebook.deliver.keys import checked_template, filled
+from runqy_notebook.deliver.keys import checked_template, filled, is_place_of
 from runqy_notebook.deliver.sink import Attempt, Content, Delivered, Failed, Limits, Message
 from runqy_notebook.deliver.spool import sync_folder, write_private
+from runqy_notebook.deliver.stores import STORES, Store
 from runqy_notebook.deliver.urls import SinkURL, shown
 from runqy_notebook.errors import DestinationError, one_line
-
-for _name in ("s3fs", "gcsfs"):  # we tell what went wrong; without this Python prints it, too
-    logging.getLogger(_name).addHandler(logging.NullHandler())
 
 _QUERIES = {
     "s3": ("expires", "endpoint_url", "region", "profile", "key", "secret", "token"),
@@ -39,7 +36,7 @@ _SLOWEST = 250_000.0  # bytes a second for which an attempt gets more time
 class Blob:
     """`s3://bucket/results/{task_id}.png`, and the same with `gs://`, `file:///folder` and
     `memory://`. Its address, `result_url`, is a presigned one for S3 and GCS, good for `?expires=`
-    seconds (a day; 0: an address without signature).
+    seconds from when it is sent (a day; 0: an address without signature).
     """
 
     largest = 2**40
@@ -59,7 +56,7 @@ class Blob:
         self.suffix = os.path.splitext(template.rpartition("/")[2])[1]
         self._expires = _expiry(parts.query.get("expires"))
         self._lock = threading.Lock()
-        self._opened: Any = None
+        self._opened: Store | None = None
 
     def __str__(self) -> str:
         return shown(f"{self._parts.scheme}://{self._parts.rest}")
@@ -78,90 +75,46 @@ class Blob:
         except Exception as error:  # noqa: BLE001 - stores raise errors of many libraries
             why = self._parts.scrubbed(_described(error, limits.deadline))
             return Failed(why, time.monotonic() - began)
-        return Delivered(None, time.monotonic() - began, result_url)
+        where = place if self._parts.scheme in STORES else ""
+        return Delivered(None, time.monotonic() - began, result_url, where)
 
     def close(self) -> None:
         self._opened = None
+
+    def address(self, place: str, seconds: float) -> str:
+        """The address of what lies at a place of this destination (see `Delivered.place`), signed
+        now; raises DestinationError for a place that is none, and what stores raise.
+        """
+        if not is_place_of(self._template, place):
+            raise DestinationError(f"nothing that is delivered to {self} lies there")
+        store = self._store(seconds)
+        return store.signed(place, self._expires, seconds) if self._expires else store.plain(place)
 
     # --- inside ---------------------------------------------------------------------------------
 
     def _put(self, place: str, content: bytes | Path, form: str, seconds: float, mark: str) -> str:
         """Writes it, and gives its address."""
-        scheme = self._parts.scheme
-        if scheme == "file":
+        if self._parts.scheme == "file":
             _write_file(Path(place), _bytes(content), mark)
             return Path(place).as_uri()
-        files = self._files(seconds)
-        if scheme == "memory":
-            files.pipe_file(f"/{place}", _bytes(content))
+        if self._parts.scheme == "memory":
+            import fsspec
+
+            fsspec.filesystem("memory").pipe_file(f"/{place}", _bytes(content))
             return f"memory://{place}"
-        from fsspec.asyn import sync
-
-        kind = forms.content_type(form, self.suffix)
-        if isinstance(content, bytes):
-            told = {"ContentType": kind} if scheme == "s3" else {"content_type": kind}
-            sync(files.loop, files._pipe_file, place, content, timeout=seconds, **told)
-        else:
-            told = {"ContentType": kind} if scheme == "s3" else {"content_type": kind}
-            sync(files.loop, files._put_file, str(content), place, timeout=seconds, **told)
-        return self._address(files, place)
-
-    def _address(self, files: Any, place: str) -> str:
-        """Where it can be had from: presigned, where that can be."""
-        bucket, _, key = place.partition("/")
-        is_s3 = self._parts.scheme == "s3"
-        plain = (
-            f"https://{bucket}.s3.amazonaws.com/{quote(key)}"
-            if is_s3
-            else f"https://storage.googleapis.com/{bucket}/{quote(key)}"
-        )
-        if endpoint := self._parts.query.get("endpoint_url"):
-            plain = f"{endpoint.rstrip('/')}/{bucket}/{quote(key)}"
-        if not self._expires:
-            return plain
+        store = self._store(seconds)
+        store.put(place, content, forms.content_type(form, self.suffix), seconds)
         try:
-            return str(files.sign(place, expiration=self._expires))
+            return self.address(place, seconds)
         except Exception:  # noqa: BLE001 - without a key of its own nobody can sign (GCS)
-            return plain
+            return store.plain(place)
 
-    def _files(self, seconds: float) -> Any:
+    def _store(self, seconds: float) -> Store:
         """The store, opened once."""
         with self._lock:
             if self._opened is None:
-                self._opened = _open(self._parts, seconds)
+                self._opened = STORES[self._parts.scheme](self._parts.query, seconds)
             return self._opened
-
-
-def _open(parts: SinkURL, seconds: float) -> Any:
-    import fsspec
-
-    query = parts.query
-    if parts.scheme == "memory":
-        return fsspec.filesystem("memory")
-    if parts.scheme == "s3":
-        wait = max(1.0, seconds / 3)
-        retries = {"total_max_attempts": 1}
-        client = {"region_name": query.get("region"), "endpoint_url": query.get("endpoint_url")}
-        login = {
-            name: query[name] for name in ("key", "secret", "token", "profile") if name in query
-        }
-        return fsspec.filesystem(
-            "s3",
-            client_kwargs={name: value for name, value in client.items() if value},
-            config_kwargs={
-                "connect_timeout": wait,
-                "read_timeout": wait,
-                "retries": retries,
-                "signature_version": "s3v4",  # of presigned URLs; newer regions take no other
-            },
-            skip_instance_cache=True,
-            use_listings_cache=False,
-            **login,
-        )
-    told = {name: query[name] for name in ("endpoint_url", "project", "token") if name in query}
-    from gcsfs.core import GCSFileSystem  # the one that gcsfs gives by itself asks over gRPC first
-
-    return GCSFileSystem(skip_instance_cache=True, use_listings_cache=False, **told)
 
 
 def _content(message: Message, told: dict[str, Any], suffix: str) -> tuple[bytes | Path, str]:

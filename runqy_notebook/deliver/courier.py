@@ -23,6 +23,7 @@ from runqy_notebook.deliver.sink import (
     Message,
 )
 from runqy_notebook.deliver.spool import Spool
+from runqy_notebook.deliver.whereabouts import whereabouts
 from runqy_notebook.errors import ConnectionFailedError, DestinationError, one_line
 from runqy_notebook.wire.deliveries import DeliveryState, Spooled
 
@@ -221,7 +222,8 @@ class Courier:
         try:
             sink = self._directory.sink(row.to, row.lane)
             content = self._content(Spooled.of(row.spooled))
-            message = Message(row.id, row.task_id, row.body, row.status, content, row.result_url)
+            at = whereabouts(row, self._directory, rules.deadline)
+            message = Message(row.id, row.task_id, row.body, row.status, content, at)
             return sink.deliver(message, Limits(rules.deadline, rules.allowed))
         except DestinationError as error:
             return Failed(error.problem, 0.0, is_final=True)
@@ -238,9 +240,9 @@ class Courier:
         return Content(self._spool.path(spooled.file), spooled.form)
 
     def _write_down(self, row: Row, outcome: Attempt, schedule: Schedule) -> None:
-        made, wait, error, result_url = row.made + 1, 0.0, "", ""
+        made, wait, error, result_url, place = row.made + 1, 0.0, "", "", ""
         match outcome:
-            case Delivered(result_url=result_url):
+            case Delivered(result_url=result_url, place=place):
                 state = DeliveryState.DELIVERED
             case Gone(why=error):
                 state = DeliveryState.GONE
@@ -258,6 +260,7 @@ class Courier:
             took=outcome.seconds,
             note=note,
             result_url=result_url,
+            result_at=f"{row.to}/{place}" if place else "",
         )
         if is_ours:
             spooled = Spooled.of(row.spooled)

@@ -50,6 +50,13 @@ def filled(template: str, told: Mapping[str, Any], delivery_id: str) -> str:
     return _FIELD.sub(lambda found: safe(str(values[found[1]])), template)
 
 
+def is_place_of(template: str, place: str) -> bool:
+    """Whether `filled` may have made this place of that template."""
+    parts = re.split(_FIELD, template)[::2]
+    pattern = f"[A-Za-z0-9_.%-]{{1,{_LONGEST}}}".join(map(re.escape, parts))
+    return re.fullmatch(pattern, place) is not None and ".." not in place.split("/")
+
+
 def safe(value: str) -> str:
     """The value as a part of one name: letters, digits, - _ . and percent codes; a long one is cut,
     and told apart by a hash.

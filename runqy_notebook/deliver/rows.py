@@ -1,11 +1,16 @@
-"""What is told of a task as a row, and the SQL that puts it into a table, by dialect."""
+"""What is told of a task as a row of a table."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping
 from datetime import datetime, timezone
-from typing import Any
+from typing import Any, Final
+
+from runqy_notebook.deliver.dialects import has_id, insertion
+
+KEYS: Final = ("task_id", "id")
+"""Columns that may hold a task's id; the first one that the table has does."""
 
 
 def values_of(told: Mapping[str, Any]) -> dict[str, Any]:
@@ -53,58 +58,33 @@ def fitting(column: Any, value: Any) -> Any:
     return value
 
 
-def fresh_table(name: str, schema: str | None) -> Any:
+def write(engine: Any, table: Any, told: Mapping[str, Any]) -> None:
+    """Updates the row of the task, or inserts it; raises what SQLAlchemy does. Each of the two is a
+    transaction of its own: together they would lock each other out where many deliver (InnoDB locks
+    the gap in which an UPDATE finds no row).
+    """
     import sqlalchemy as sa
 
-    return sa.Table(
-        name,
-        sa.MetaData(),
-        sa.Column("task_id", sa.String(512), primary_key=True),
-        sa.Column("queue", sa.String(512)),
-        sa.Column("status", sa.String(32), nullable=False),
-        sa.Column("result", sa.JSON),
-        sa.Column("error", sa.Text),
-        sa.Column("attempt", sa.Integer),
-        sa.Column("completed_at", sa.DateTime(timezone=True)),
-        sa.Column("result_url", sa.Text),
-        schema=schema,
-    )
+    key = next(table.c[name] for name in KEYS if name in table.columns)
+    if "result_url" not in table.columns and told["result"] is None and told["result_url"]:
+        told = {**told, "result": {"result_url": told["result_url"]}}
+    values = {
+        table.c[name]: fitting(table.c[name], value)
+        for name, value in told.items()
+        if name in table.columns and name not in KEYS
+    }
+    its_row = has_id(engine.dialect, key, told["task_id"])
+    update = table.update().where(its_row).values(values)
+    insert = insertion(engine.dialect, table, key, {**values, key: told["task_id"]})
+    if _rows(engine, update):
+        return
+    try:
+        _rows(engine, insert)
+    except sa.exc.IntegrityError:  # it came into being meanwhile, or cannot be
+        if not _rows(engine, update):
+            raise
 
 
-def upsert(dialect: str, table: Any, key: Any, values: Mapping[Any, Any]) -> Any:
-    """An INSERT that updates where the row came into being meanwhile."""
-    if dialect in ("postgresql", "sqlite"):
-        from sqlalchemy.dialects import postgresql, sqlite
-
-        module = postgresql if dialect == "postgresql" else sqlite
-        made = module.insert(table).values(values)
-        if not (key.primary_key or key.unique):
-            return made
-        others = {column.name: made.excluded[column.name] for column in values if column is not key}
-        return made.on_conflict_do_update(index_elements=[key], set_=others)
-    if dialect in ("mysql", "mariadb"):
-        from sqlalchemy.dialects import mysql
-
-        fresh = mysql.insert(table).values(values)
-        others = {
-            column.name: fresh.inserted[column.name] for column in values if column is not key
-        }
-        return fresh.on_duplicate_key_update(others)
-    return table.insert().values(values)
-
-
-def time_limits(backend: str, driver: str, seconds: float) -> dict[str, Any]:
-    """Arguments for which the driver gives up after so many seconds."""
-    whole = max(1, round(seconds))
-    if driver in ("psycopg", "psycopg2"):
-        options = f"-c statement_timeout={1000 * whole}"
-        return {
-            "connect_args": {"connect_timeout": max(2, whole), "options": options},
-            "max_overflow": 10,
-        }
-    if driver == "pymysql":
-        limits = {"connect_timeout": whole, "read_timeout": whole, "write_timeout": whole}
-        return {"connect_args": limits, "max_overflow": 10}
-    if backend == "sqlite" and driver == "pysqlite":
-        return {"connect_args": {"timeout": seconds}}
-    return {}
+def _rows(engine: Any, statement: Any) -> int:
+    with engine.begin() as connection:
+        return int(connection.execute(statement).rowcount)

@@ -9,7 +9,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Any, Protocol, TypeAlias
+from typing import Any, Protocol, TypeAlias, runtime_checkable
 
 from runqy_notebook.wire.payload import decode
 
@@ -82,12 +82,14 @@ class Limits:
 @dataclass(frozen=True, slots=True)
 class Delivered:
     """The receiver took it; `status` is what it answered, where it speaks HTTP, and `result_url`
-    where the result can be had from now on.
+    where the result can be had from now on. `place` is for a sink whose addresses expire: what its
+    `address` makes a fresh one of.
     """
 
     status: int | None
     seconds: float
     result_url: str = ""
+    place: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,3 +138,13 @@ class Sink(Protocol):
 
     def close(self) -> None:
         """Ends its connections."""
+
+
+@runtime_checkable
+class Addressed(Protocol):
+    """What a sink also is where its addresses expire."""
+
+    def address(self, place: str, seconds: float) -> str:
+        """The address of what `deliver` put there, good from now on; may take so many seconds. A
+        place comes over Redis: raises for one that is not of this sink.
+        """

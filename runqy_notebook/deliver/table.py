@@ -12,7 +12,8 @@ import time
 from collections.abc import Mapping
 from typing import Any, Final
 
-from runqy_notebook.deliver.rows import fitting, fresh_table, time_limits, upsert, values_of
+from runqy_notebook.deliver.dialects import engine_of, fresh_table
+from runqy_notebook.deliver.rows import KEYS, values_of, write
 from runqy_notebook.deliver.sink import Attempt, Delivered, Failed, Limits, Message
 from runqy_notebook.deliver.urls import SinkURL, shown
 from runqy_notebook.errors import DestinationError, one_line
@@ -30,7 +31,12 @@ _DRIVERS = {
     "mysql": "mysql+pymysql",
     "mariadb": "mariadb+pymysql",
 }
-_PACKAGES = {"psycopg": "'runqy-notebook[postgres]'"}
+_PACKAGES = {
+    "psycopg": "'runqy-notebook[postgres]'",
+    "pymysql": "'runqy-notebook[mysql]'",
+    "MySQLdb": "mysqlclient",
+    "mysql": "mysql-connector-python",
+}
 _YES = ("1", "true", "yes", "on")
 
 
@@ -91,12 +97,11 @@ class Table:
         try:
             values = values_of(message.told())
             engine = self._opened(limits.deadline)
-            table = None if self._statement is not None else self._known_table(engine)
-            with engine.begin() as connection:
-                if self._statement is not None:
+            if self._statement is None:
+                write(engine, self._known_table(engine), values)
+            else:
+                with engine.begin() as connection:
                     connection.execute(sa.text(self._statement), self._bound(values))
-                else:
-                    self._write(connection, table, values)
         except _UnusableError as error:
             return Failed(str(error), time.monotonic() - began)
         except sa.exc.StatementError as error:  # its own text quotes the parameters
@@ -117,18 +122,9 @@ class Table:
     # --- inside ---------------------------------------------------------------------------------
 
     def _opened(self, seconds: float) -> Any:
-        import sqlalchemy as sa
-
         with self._lock:
             if self._engine is None:
-                self._engine = sa.create_engine(
-                    self._url,
-                    pool_pre_ping=True,
-                    hide_parameters=True,
-                    **time_limits(
-                        self._url.get_backend_name(), self._url.get_driver_name(), seconds
-                    ),
-                )
+                self._engine = engine_of(self._url, seconds)
             return self._engine
 
     def _known_table(self, engine: Any) -> Any:
@@ -140,34 +136,19 @@ class Table:
                 return self._table
             schema, _, name = self._table_name.rpartition(".")
             if self._creates:
-                fresh_table(name, schema or None).create(engine, checkfirst=True)
+                fresh_table(engine.dialect, name, schema or None).create(engine, checkfirst=True)
             try:
                 table = sa.Table(name, sa.MetaData(), schema=schema or None, autoload_with=engine)
             except sa.exc.NoSuchTableError:
                 raise _UnusableError(
                     f"there is no table {one_line(self._table_name, 80)!r} (&create=true makes it)"
                 ) from None
-            if not any(key in table.columns for key in _KEYS):
+            if not any(key in table.columns for key in KEYS):
                 raise _UnusableError(
                     f"the table {one_line(self._table_name, 80)!r} has no column task_id, nor id"
                 )
             self._table = table
             return table
-
-    def _write(self, connection: Any, table: Any, told: Mapping[str, Any]) -> None:
-        key = next(table.c[name] for name in _KEYS if name in table.columns)
-        if "result_url" not in table.columns and told["result"] is None and told["result_url"]:
-            told = {**told, "result": {"result_url": told["result_url"]}}
-        values = {
-            table.c[name]: fitting(table.c[name], value)
-            for name, value in told.items()
-            if name in table.columns and name not in _KEYS
-        }
-        changed = connection.execute(table.update().where(key == told["task_id"]).values(values))
-        if changed.rowcount:
-            return
-        insert = upsert(connection.dialect.name, table, key, {**values, key: told["task_id"]})
-        connection.execute(insert)
 
     def _bound(self, told: Mapping[str, Any]) -> dict[str, Any]:
         """Values for a statement, which has no columns to tell their types: JSON is text."""
@@ -182,9 +163,6 @@ class Table:
 
 class _UnusableError(Exception):
     """The table is not as it should be; somebody may mend it."""
-
-
-_KEYS = ("task_id", "id")
 
 
 def _checked(statement: str | None) -> str | None:

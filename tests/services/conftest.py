@@ -11,11 +11,19 @@ import pytest
 
 from runqy_notebook.deliver.places import IN_CODE
 from tests.services import servers
+from tests.services.mariadb import MariaDB
 
 
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[servers.Postgres]:
     service = servers.started(servers.Postgres)
+    yield service
+    service.close()
+
+
+@pytest.fixture(scope="session")
+def mariadb() -> Iterator[MariaDB]:
+    service = servers.started(MariaDB)
     yield service
     service.close()
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import contextlib
 import glob
+import json
 import os
 import pwd
 import random
@@ -19,6 +20,7 @@ import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import boto3
 import pika
@@ -286,7 +288,7 @@ class S3(Service):
 
 
 class GCS(Service):
-    """gcp-storage-emulator, an emulator of Google Cloud Storage."""
+    """gcp-storage-emulator, an emulator of Google Cloud Storage: it lets everybody in."""
 
     @property
     def endpoint(self) -> str:
@@ -295,13 +297,19 @@ class GCS(Service):
     def __init__(self) -> None:
         super().__init__("gcs")
 
-    def url(self, place: str) -> str:
-        return f"gs://{place}?endpoint_url={self.endpoint}&token=anon&expires=0"
+    def url(self, place: str, login: str = "token=anon&expires=0") -> str:
+        return f"gs://{place}?endpoint_url={self.endpoint}&{login}"
 
-    def get(self, place: str) -> bytes:
-        bucket, _, key = place.partition("/")
-        where = f"{self.endpoint}/storage/v1/b/{bucket}/o/{urllib.request.quote(key, safe='')}"
-        with urllib.request.urlopen(f"{where}?alt=media", timeout=5) as answer:
+    def objects(self, bucket: str = "results") -> dict[str, bytes]:
+        listed = json.loads(self._get(bucket, ""))
+        return {
+            item["name"]: self._get(bucket, f"/{quote(item['name'], safe='')}?alt=media")
+            for item in listed.get("items", ())
+        }
+
+    def _get(self, bucket: str, what: str) -> bytes:
+        url = f"{self.endpoint}/storage/v1/b/{bucket}/o{what}"
+        with urllib.request.urlopen(url, timeout=5) as answer:
             return bytes(answer.read())
 
     def command(self) -> list[str]:

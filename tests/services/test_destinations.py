@@ -21,11 +21,10 @@ from tests.waiting import wait_until
 
 def delivered(session: Session, rows: int = 1, seconds: float = 20) -> pd.DataFrame:
     """The deliveries, once there are so many and all have arrived."""
-    wait_until(
-        lambda: list(session.deliveries()["state"]) == ["delivered"] * rows,
-        f"{rows} should be delivered, but {session.deliveries()[['to', 'state', 'error']]}",
-        seconds,
-    )
+    try:
+        wait_until(lambda: list(session.deliveries()["state"]) == ["delivered"] * rows, "", seconds)
+    except AssertionError:
+        pytest.fail(f"{rows} should be delivered: {session.deliveries().to_dict('records')}")
     return session.deliveries()
 
 
@@ -87,8 +86,19 @@ def test_every_kind_of_result_becomes_an_object_of_s3(session: Session, s3: S3) 
 def test_every_kind_of_result_becomes_an_object_of_gcs(session: Session, gcs: GCS) -> None:
     run_each(session, lambda name: gcs.url(f"results/kinds/{{task_id}}/{name}"))
 
+    objects = gcs.objects()
     for at, name in enumerate(RESULTS):
-        assert_holds(name, gcs.get(f"results/kinds/id-{at}/{name}"))
+        assert_holds(name, objects[f"kinds/id-{at}/{name}"])
+
+
+def test_what_parts_a_request_may_stand_in_a_file(session: Session, gcs: GCS) -> None:
+    """gcsfs sends small files between lines that are always the same."""
+    content = b"before\n--==0==\nContent-Type: text/plain\n\nbetween\n--==0==--\nafter"
+    session.destination("store", gcs.url("results/parts.bin"))
+    session.deliver("store", content)
+    delivered(session)
+
+    assert gcs.objects()["parts.bin"] == content
 
 
 def test_a_result_becomes_a_row(session: Session, postgres: Postgres) -> None:

@@ -1,12 +1,14 @@
 """What tasks of strangers say never becomes more than a value."""
 
+import json
 from typing import Any
 
 import pytest
 
 from runqy_notebook import Session, task
 from tests.broking import push
-from tests.services.servers import S3, Postgres
+from tests.services.mariadb import MariaDB
+from tests.services.servers import GCS, S3, Postgres
 from tests.services.test_destinations import delivered
 
 IDS = [
@@ -19,6 +21,9 @@ IDS = [
     "..",
     "\\'; DELETE FROM hostile; --",
     "名" * 200,
+    "MINE",
+    "mine ",
+    "mïne",
 ]
 
 
@@ -57,12 +62,34 @@ def test_ids_and_results_are_bound_never_spelled_out(
     assert all(result == {task_id: task_id} for task_id, result in found.items())
 
 
-def test_no_id_leads_out_of_the_prefix(strangers: Any, s3: S3, redis: Any) -> None:
-    before = set(s3.objects())
+def test_mysql_takes_no_id_for_another_that_looks_like_it(
+    strangers: Any, mariadb: MariaDB, redis: Any
+) -> None:
+    mariadb.rows("CREATE TABLE safe (n int); INSERT INTO safe VALUES (1)")
+    mariadb.rows(
+        "CREATE TABLE hostile (task_id varchar(512) COLLATE utf8mb4_nopad_bin PRIMARY KEY,"
+        " status text, result longtext) CHARSET utf8mb4; INSERT INTO hostile VALUES ('mine', 'mine', NULL)"
+    )
 
-    strangers(s3.url("results/inside/{task_id}/{queue}.json"), redis)
+    strangers(f"{mariadb.url()}?table=hostile", redis)
 
-    made = sorted(set(s3.objects()) - before)
+    assert mariadb.rows("SELECT n FROM safe") == [(1,)]
+    assert mariadb.rows("SELECT status FROM hostile WHERE task_id='mine'") == [("mine",)]
+    found = dict(mariadb.rows("SELECT task_id, result FROM hostile WHERE task_id <> 'mine'"))
+    assert sorted(found) == sorted(each.replace("\x00", "\ufffd") for each in IDS)
+    assert all(json.loads(result) == {name: name} for name, result in found.items())
+
+
+@pytest.mark.parametrize("store", ["s3", "gcs"])
+def test_no_id_leads_out_of_the_prefix(
+    strangers: Any, store: str, request: pytest.FixtureRequest, redis: Any
+) -> None:
+    service: S3 | GCS = request.getfixturevalue(store)
+    before = set(service.objects())
+
+    strangers(service.url("results/inside/{task_id}/{queue}.json"), redis)
+
+    made = sorted(set(service.objects()) - before)
     assert len(made) == len(IDS)
     for key in made:
         head, place, name = key.split("/")

@@ -9,10 +9,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import pytest
 import redis as redis_py
 
 from runqy_notebook import Session, task
-from tests.services.servers import S3, Postgres, RabbitMQ
+from tests.services.mariadb import MariaDB
+from tests.services.servers import GCS, S3, Postgres, RabbitMQ
 from tests.waiting import wait_until
 
 DELIVERIES, KILLS = 200, 2
@@ -77,11 +79,19 @@ def test_files_are_whole(
     assert found == {f"k{n}.bin": bytes([n]) * size for n in range(DELIVERIES)}
 
 
-def test_objects_are_whole(session: Session, redis: redis_py.Redis, url: str, s3: S3) -> None:
-    sink = s3.url("results/kills/{task_id}.json")
+@pytest.mark.parametrize("store", ["s3", "gcs"])
+def test_objects_are_whole(
+    session: Session,
+    redis: redis_py.Redis,
+    url: str,
+    store: str,
+    request: pytest.FixtureRequest,
+) -> None:
+    service: S3 | GCS = request.getfixturevalue(store)
+    sink = service.url("results/kills/{task_id}.json")
     survive(session, redis, url, sink, lambda n: {"n": n, "x": "y" * 5_000})
 
-    found = {k: v for k, v in s3.objects().items() if k.startswith("kills/")}
+    found = {k: v for k, v in service.objects().items() if k.startswith("kills/")}
     assert {k: json.loads(v)["n"] for k, v in found.items()} == {
         f"kills/k{n}.json": n for n in range(DELIVERIES)
     }
@@ -95,6 +105,16 @@ def test_rows_are_there_once(
 
     rows = postgres.rows("SELECT task_id, result, status FROM kills")
     assert sorted(rows) == sorted((f"k{n}", {"n": n}, "completed") for n in range(DELIVERIES))
+
+
+def test_rows_of_mysql_are_there_once(
+    session: Session, redis: redis_py.Redis, url: str, mariadb: MariaDB
+) -> None:
+    sink = f"{mariadb.url()}?table=kills&create=true"
+    survive(session, redis, url, sink, lambda n: {"n": n})
+
+    rows = mariadb.rows("SELECT task_id, json_value(result, '$.n'), status FROM kills")
+    assert sorted(rows) == sorted((f"k{n}", str(n), "completed") for n in range(DELIVERIES))
 
 
 def test_messages_arrive_and_a_repetition_has_the_same_id(

@@ -67,7 +67,7 @@ def test_gcs_that_was_down_gets_its_object(quick: Session, gcs: GCS) -> None:
         quick,
         gcs,
         gcs.url("results/outage/{task_id}.json"),
-        lambda: gcs.get("results/outage/d1.json"),
+        lambda: gcs.objects()["outage/d1.json"],
     )
 
 

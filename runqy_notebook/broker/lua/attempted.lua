@@ -5,7 +5,7 @@
 --       5 status of the answer, or ''  6 why it failed, or ''  7 seconds it took
 --       8 life of finished rows in seconds  9 finished rows kept  10 news, as in lib/tell.lua, or ''
 --       11 base of the task's queue  12 what listeners are told
---       13 address of what was delivered, or ''
+--       13 address of what was delivered, or ''  14 where that lies, for a fresh address, or ''
 -- Gives the number of attempts made, or 0 where the row is somebody else's by now.
 -- uses now tell outbox
 
@@ -19,7 +19,7 @@ local made = (tonumber(held[4]) or 0) + 1
 redis.call('ZREM', due, id)
 redis.call('HSET', key, 'attempts', string.format('%.0f', made), 'attempted_at', stamp(at),
   'answer', ARGV[5], 'error', ARGV[6], 'seconds', ARGV[7])
-if ARGV[13] ~= '' then redis.call('HSET', key, 'result_url', ARGV[13]) end
+if ARGV[13] ~= '' then redis.call('HSET', key, 'result_url', ARGV[13], 'result_at', ARGV[14]) end
 if ARGV[10] ~= '' then
   local more = {attempt = made, error = ARGV[6] ~= '' and ARGV[6] or nil, note = ARGV[12]}
   teller(ARGV[10], at)(ARGV[11], held[5], 'delivered', nil, more)

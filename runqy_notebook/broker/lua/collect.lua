@@ -6,7 +6,7 @@
 --       5 life of finished rows in seconds  6 finished rows kept  7 number of lanes n
 --       8.. n lanes, then a destination for each attempt that the asker has under way
 -- Gives {seconds until the next row is due as text, or '' for none; {id, token, to, lane, body,
---       task id, queue, attempts made, status, spooled, result url}...}.
+--       task id, queue, attempts made, status, spooled, result url, where that lies}...}.
 -- uses now outbox echoes
 
 local at, outbox = now(), KEYS[1]
@@ -27,7 +27,7 @@ local taken = {''}
 local function take(lane, due, id)
   local key = outbox .. ':row:' .. id
   local held = redis.pcall('HMGET', key, 'to', 'body', 'task_id', 'queue', 'attempts', 'status',
-    'spooled', 'result_url')
+    'spooled', 'result_url', 'result_at')
   redis.call('ZREM', due, id)
   local to = held[1]
   if not to then return end -- it has expired, or is no row
@@ -42,7 +42,7 @@ local function take(lane, due, id)
     under_way[to] = (under_way[to] or 0) + 1
     taken[#taken + 1] = {
       id, token, to, lane, held[2] or '', held[3] or '', held[4] or '', held[5] or '0',
-      held[6] or '', held[7] or '', held[8] or '',
+      held[6] or '', held[7] or '', held[8] or '', held[9] or '',
     }
   end
   redis.call('EXPIRE', due, outbox_life) -- it was made anew if this was its only row

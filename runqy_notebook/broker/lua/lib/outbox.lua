@@ -9,7 +9,7 @@
 -- A parcel is a line of JSON, {rows, kept}, and the body, which goes to each of these rows.
 -- A row that must not go before others have ended is held: it lies in no lane, its field `held` counts
 -- the others, and their fields `holds` name it. From the first of them that has an address for what
--- it took, it learns that address: `result_url`.
+-- it took, it learns that address, `result_url`, and where it lies, `result_at`.
 
 local outbox_life = 2592000 -- seconds that anything here lives untouched
 
@@ -38,13 +38,15 @@ end
 
 -- let_go(outbox, key, at): the row has ended; what it held back may go, if nothing else holds it.
 local function let_go(outbox, key, at)
-  local ended = redis.call('HMGET', key, 'holds', 'result_url')
+  local ended = redis.call('HMGET', key, 'holds', 'result_url', 'result_at')
   redis.call('HDEL', key, 'holds')
   for id in string.gmatch(ended[1] or '', '%S+') do
     local row = outbox .. ':row:' .. id
     local held = redis.pcall('HMGET', row, 'held', 'lane')
     if held[1] and held[2] then
-      if (ended[2] or '') ~= '' then redis.call('HSETNX', row, 'result_url', ended[2]) end
+      if (ended[2] or '') ~= '' and redis.call('HSETNX', row, 'result_url', ended[2]) == 1 then
+        redis.call('HSET', row, 'result_at', ended[3] or '')
+      end
       if redis.call('HINCRBY', row, 'held', -1) <= 0 then
         local due = outbox .. ':due:' .. held[2]
         redis.call('HSET', row, 'due_at', stamp(at))
