@@ -20,7 +20,7 @@ from runqy_notebook.ui.text import cleaned, clock
 
 INTERVAL: Final = 0.25  # seconds between two refreshes
 PATIENCE: Final = 1.0  # seconds after which one comes although nothing changed
-STILL_EVERY: Final = 5.0  # seconds between two stills: each is as large as the board
+STILL_EVERY: Final = 10.0  # seconds between two stills: each is as large as the board
 
 
 class Board:
@@ -167,7 +167,9 @@ class Board:
         )
         self._tab.observe(lambda change: self.pulse.wake(), names="selected_index")
         self._status = ipywidgets.HTML()
-        self._widget = ipywidgets.VBox([self._tab, self._status])
+        style = ipywidgets.HTML(html.rendered("board/style.html"), layout={"display": "none"})
+        self._widget = ipywidgets.VBox([style, self._tab, self._status])
+        self._widget.add_class("runqy-board")
         return self._tab
 
     def _told(self) -> str:
