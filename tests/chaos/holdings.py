@@ -29,8 +29,8 @@ def holdings() -> Holdings:
             open_ones.append(os.readlink(entry))
         except OSError:  # the descriptor of this very look
             continue
-    with open('/tmp/holdlog.txt','a') as f:
-        f.write(repr((os.getpid(), sorted(open_ones)))+'\n')
+    with open("/tmp/holdlog.txt", "a") as f:
+        f.write(repr((os.getpid(), sorted(open_ones))) + "\n")
     return Holdings(
         threading.active_count(),
         len(open_ones),

@@ -20,8 +20,8 @@ GREEN: Final = "#009E73"
 Points: TypeAlias = Sequence[float | None]
 """A value for each step of time, the newest last; None where there is none."""
 
-_WIDTH, _HEIGHT = 340, 130  # of the drawing; it is shown as wide as there is room
-_LEFT, _RIGHT, _TOP, _BOTTOM = 44, 8, 10, 22
+_WIDTH, _HEIGHT = 300, 125  # of the drawing; it is shown as wide as there is room
+_LEFT, _RIGHT, _TOP, _BOTTOM = 44, 6, 10, 22
 _THEME: Final = "var(--jp-content-font-color2, gray)"
 _GREY: Final = "#808080"  # readable on both pages: a picture file knows no theme
 
@@ -69,7 +69,7 @@ class Chart:
         drawn = [_axis(self, ink), *(_drawn(line, self.top) for line in self.lines)]
         return (
             f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH} {_HEIGHT}" role="img" '
-            f'aria-label="{escape(self.words)}" style="width:100%;display:block">'
+            f'aria-label="{escape(self.words)}" style="width:100%;max-width:30rem;display:block">'
             f"{''.join(drawn)}</svg>"
         )
 
@@ -112,7 +112,7 @@ def tidy(value: float) -> str:
 
 
 def _axis(chart: Chart, ink: str) -> str:
-    label = f'font-size="11" font-family="sans-serif" fill="{ink}"'
+    label = f'font-size="12" font-family="sans-serif" fill="{ink}"'
     middle = (_TOP + _HEIGHT - _BOTTOM) / 2
     rules = "".join(
         f'<path d="M{_LEFT} {y:.0f}H{_WIDTH - _RIGHT}" stroke="{ink}" stroke-width="1" '

@@ -10,6 +10,7 @@ from typing import Final
 
 from runqy_notebook.broker.records import QueueRecord
 from runqy_notebook.errors import RunqyError
+from runqy_notebook.events import Subscription
 from runqy_notebook.session import Session
 from runqy_notebook.ui.board.seconds import Second, Seconds
 from runqy_notebook.ui.board.unheard import Unheard
@@ -37,7 +38,7 @@ class Queue:
 
 
 class Pulse:
-    """One subscription to all of a session's events, until `close`.
+    """One subscription to all of a session's events, from `open` to `close`.
 
     Any thread may call any method. `records` is what Redis said when it was last looked into;
     `version` grows with each change.
@@ -59,11 +60,16 @@ class Pulse:
         self._lock = threading.Lock()
         self._looking = threading.Lock()
         self._woken = threading.Event()
-        self._subscription = session.listen(self.take)
+        self._subscription: Subscription | None = None
+
+    def open(self) -> None:
+        """Listens from now on."""
+        self._subscription = self.session.listen(self.take)
 
     def close(self) -> None:
         """Listens no more, and wakes who waits."""
-        self.session.unlisten(self._subscription)
+        if self._subscription is not None:
+            self.session.unlisten(self._subscription)
         self._woken.set()
 
     def wake(self) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 from runqy_notebook.broker.records import QueueRecord
 from runqy_notebook.errors import one_line
 from runqy_notebook.session import Session
-from runqy_notebook.ui.board.panel import set_trait
+from runqy_notebook.ui.board.panel import offer, set_trait
 from runqy_notebook.ui.text import counted
 from runqy_notebook.wire.states import State
 
@@ -62,11 +62,7 @@ class QueueControls:
     def refresh(self, records: Sequence[QueueRecord]) -> None:
         """Offers the queues that there are now, and what can be done with the one chosen."""
         names = [(one_line(record.queue, 60), record.queue) for record in records]
-        if tuple(names) != tuple(self._queue.options):
-            chosen = self._queue.value
-            self._queue.options = names
-            if chosen in [name for _, name in names]:
-                self._queue.value = chosen
+        offer(self._queue, names)
         is_any = bool(names)
         paused = {record.queue for record in records if record.is_paused}
         set_trait(self._pause.layout, "display", "none" if self._queue.value in paused else "")
