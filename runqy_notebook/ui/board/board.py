@@ -12,6 +12,7 @@ from markupsafe import Markup
 from runqy_notebook.handles import TaskGroup, TaskHandle
 from runqy_notebook.session import Session
 from runqy_notebook.ui import html
+from runqy_notebook.ui.board.answering import answer
 from runqy_notebook.ui.board.panel import Context, Panel, close_widgets, set_trait
 from runqy_notebook.ui.board.place import Place
 from runqy_notebook.ui.board.pulse import Pulse
@@ -182,6 +183,7 @@ class Board:
         style = ipywidgets.HTML(html.rendered("board/style.html"), layout={"display": "none"})
         self._widget = ipywidgets.VBox([style, self._tab, self._status])
         self._widget.add_class("runqy-board")
+        answer(self._widget, self._publisher)
         return self._tab
 
     def _told(self) -> str:
