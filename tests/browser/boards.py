@@ -63,6 +63,7 @@ def pictures(notebook: Notebook, name: str) -> None:
     page = notebook.page
     board = BoardOnPage(page, notebook.output(_cell_of(notebook)))
     PICTURES.mkdir(parents=True, exist_ok=True)
+    notebook.js("jupyterapp.shell.collapseLeft();")
     before = page.viewport_size or {"width": 1180, "height": 900}
     for theme in ("Dark", "Light"):
         notebook.lab.theme(theme)

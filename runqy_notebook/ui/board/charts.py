@@ -131,25 +131,37 @@ def _axis(chart: Chart, ink: str) -> str:
 def _drawn(line: Line, top: float) -> str:
     width, height = _WIDTH - _LEFT - _RIGHT, _HEIGHT - _TOP - _BOTTOM
     step = width / max(1, len(line.points) - (not line.is_bars))
-    parts, is_down = [], False
-    for i, value in enumerate(line.points):
-        if value is None or (line.is_bars and not value):
-            is_down = False
-            continue
-        up = height * value / top
-        if line.is_bars:
-            parts.append(f"M{_LEFT + (i + 0.5) * step:.1f} {_HEIGHT - _BOTTOM}v{-max(2, up):.1f}")
-        else:
-            parts.append(
-                f"{'L' if is_down else 'M'}{_LEFT + i * step:.1f} {_HEIGHT - _BOTTOM - up:.1f}"
-                + ("" if is_down else "h0.1")
-            )
-            is_down = True
+    drawn = _bars if line.is_bars else _strokes
+    heights = [None if value is None else height * value / top for value in line.points]
     stroke = max(1.5, step * 0.7) if line.is_bars else 2
     return (
-        f'<path d="{"".join(parts)}" fill="none" stroke="{line.colour}" '
+        f'<path d="{drawn(heights, step)}" fill="none" stroke="{line.colour}" '
         f'stroke-width="{stroke:.1f}" stroke-linejoin="round"{_dashed(line)}/>'
     )
+
+
+def _bars(heights: Points, step: float) -> str:
+    return "".join(
+        f"M{_LEFT + (i + 0.5) * step:.1f} {_HEIGHT - _BOTTOM}v{-max(2.0, up):.1f}"
+        for i, up in enumerate(heights)
+        if up
+    )
+
+
+def _strokes(heights: Points, step: float) -> str:
+    """A stroke through what is known; a value that stands alone is a short one."""
+    parts = []
+    for i, up in enumerate(heights):
+        if up is None:
+            continue
+        x, y = _LEFT + i * step, _HEIGHT - _BOTTOM - up
+        is_first = i == 0 or heights[i - 1] is None
+        is_last = i + 1 == len(heights) or heights[i + 1] is None
+        if is_first and is_last:
+            parts.append(f"M{x - 2.5:.1f} {y:.1f}h5")
+        else:
+            parts.append(f"{'M' if is_first else 'L'}{x:.1f} {y:.1f}")
+    return "".join(parts)
 
 
 def _dashed(line: Line) -> str:

@@ -28,7 +28,7 @@ class Overview(Panel):
             description="Charts of",
             options=list(history.SPANS),
             value=self._span,
-            layout={"width": "15rem", "max_width": "100%"},
+            layout={"width": "15rem", "max_width": "calc(100% - 4px)"},
         )
         self._spans.observe(self._choose, names="value")
         self._controls = QueueControls(self.context.session, self.act, self.context.say)

@@ -28,7 +28,7 @@ class QueueControls:
         self._act = act
         self._say = say
         self._asked: tuple[str, State] | None = None
-        auto, narrow = {"width": "auto"}, {"width": "15rem", "max_width": "100%"}
+        auto, narrow = {"width": "auto"}, {"width": "15rem", "max_width": "calc(100% - 4px)"}
         self._queue = ipywidgets.Dropdown(description="Queue", layout=dict(narrow))
         self._pause = ipywidgets.Button(description="Pause", layout=dict(auto))
         self._resume = ipywidgets.Button(description="Resume", layout=dict(auto))

@@ -32,7 +32,7 @@ class WorkerPanel(Panel):
     def make(self) -> Any:
         import ipywidgets
 
-        wide = {"width": "20rem", "max_width": "100%"}
+        wide = {"width": "20rem", "max_width": "calc(100% - 4px)"}
         worker = self.context.session.worker
         names = worker.status.names if worker else REGISTRY.queues()
         self._names = ipywidgets.Text(
