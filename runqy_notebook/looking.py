@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING
 from runqy_notebook import selfcheck
 from runqy_notebook.broker.boundary import explained
 from runqy_notebook.broker.findings import Finding, Kind
+from runqy_notebook.broker.health import ServerHealth, server_health
 from runqy_notebook.broker.inspect import Inspector
 from runqy_notebook.broker.killers import Killer, killers
 from runqy_notebook.broker.notes import Said
-from runqy_notebook.broker.records import QueueRecord, Standing, TaskRecord
+from runqy_notebook.broker.records import QueueRecord, Standing, TaskRecord, WorkerRecord
 from runqy_notebook.broker.server import Server
 from runqy_notebook.broker.story import Story, read_story
 from runqy_notebook.broker.tally import tally
@@ -99,6 +100,16 @@ class Looking:
 
         with explained(self.server.where):
             return frames.workers(self._inspector.workers())
+
+    def worker_records(self) -> list[WorkerRecord]:
+        """The rows of `workers`: the live ones first."""
+        with explained(self.server.where):
+            return self._inspector.workers()
+
+    def server_health(self) -> ServerHealth:
+        """How the server is doing, by what it says itself."""
+        with explained(self.server.where):
+            return server_health(self.server.client)
 
     def records(
         self, queue: str | None, state: State | None, limit: int | None = None

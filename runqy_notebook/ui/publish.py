@@ -126,6 +126,18 @@ class Publisher:
         """Paints everything that changed, now."""
         self._paint(sys.maxsize)
 
+    def answered(self, message: Mapping[str, Any]) -> None:
+        """Tells the page that this message of it was taken, where the kernel does not: on the main
+        thread while a cell awaits. The cell is still running after that.
+        """
+        is_main = threading.current_thread() is threading.main_thread()
+        session, socket = self._wire()
+        if session is None or not (is_main and self._is_running):
+            return
+        parent = {"header": message["header"]}
+        for state, of in (("idle", parent), ("busy", self._parent)):
+            session.send(socket, "status", {"execution_state": state}, parent=of)
+
     # --- cells ----------------------------------------------------------------------------------
 
     def _cell_begins(self, info: Any = None) -> None:
@@ -185,11 +197,8 @@ class Publisher:
         return sum(len(value) if isinstance(value, str) else 500 for value in bundle.values())
 
     def _send(self, content: dict[str, Any]) -> None:
-        session, socket = (
-            getattr(self._pub, "session", None),
-            getattr(self._pub, "pub_socket", None),
-        )
-        if session is None or socket is None:  # another kernel than ipykernel
+        session, socket = self._wire()
+        if session is None:  # another kernel than ipykernel
             self._pub.publish(**content, update=True)
             return
         session.send(
@@ -199,3 +208,9 @@ class Publisher:
             parent=self._parent,
             ident=getattr(self._pub, "topic", None),
         )
+
+    def _wire(self) -> tuple[Any, Any]:
+        """The kernel's session and public socket; two Nones with another kernel than ipykernel."""
+        session = getattr(self._pub, "session", None)
+        socket = getattr(self._pub, "pub_socket", None)
+        return (None, None) if session is None or socket is None else (session, socket)

@@ -210,6 +210,11 @@ class Worker:
         self._idle.wake()
 
     @property
+    def guardian(self) -> int | None:
+        """The process id of the guardian that watches this process; None where none does."""
+        return self._guarding.pid
+
+    @property
     def status(self) -> Status:
         """The worker now; no round trip."""
         now = time.monotonic()

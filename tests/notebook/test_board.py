@@ -2,40 +2,95 @@
 
 from __future__ import annotations
 
-from tests.notebook.kernels import Kernel
+import re
+
+import pytest
+
+from tests.notebook.kernels import Kernel, Ran
+from tests.notebook.test_cards import last_state
 
 WIDGETS = "application/vnd.jupyter.widget-view+json"
 
 LEFT = (
     "import threading, ipywidgets\n"
-    "print([t.name for t in threading.enumerate() if 'board' in t.name],"
+    "print(sorted(t.name for t in threading.enumerate() if 'board' in t.name),"
     " len(ipywidgets.widgets.widget._instances), len(s.events.subscriptions))"
 )
 
 
-def test_without_a_person_the_board_is_a_still(kernel: Kernel) -> None:
+def display_ids(ran: Ran) -> list[str]:
+    return [
+        m["content"]["transient"]["display_id"]
+        for m in ran.messages
+        if m["msg_type"] == "display_data"
+    ]
+
+
+@pytest.mark.any_kernel
+def test_without_a_person_the_board_is_a_still_that_goes_on(kernel: Kernel) -> None:
     kernel.run("%runqy enqueue q {};")
 
     ran = kernel.run("b = %runqy board\nb")
 
-    (first, *_) = ran.shown
-    assert WIDGETS not in first
-    assert "pending" in first["text/html"]
-    assert "q" in first["text/plain"]
+    (still,) = ran.shown
+    assert WIDGETS not in still
+    assert "<table" in still["text/html"]
+    assert re.search(r"^q +1 +0", still["text/plain"], re.MULTILINE)
+    kernel.run("%runqy enqueue another {};")
+    kernel.wait_for_update(display_ids(ran)[0], "another ")
 
 
+@pytest.mark.any_kernel
 def test_closing_leaves_no_thread_no_subscription_and_no_widget(kernel: Kernel) -> None:
     kernel.run("from runqy_notebook import current; s = current.session()")
-    kernel.run("import ipywidgets")
     before = kernel.run(LEFT).stdout
 
-    ran = kernel.run(
-        "get_ipython().display_pub  # a person's frontend names the cell\n"
-        "from runqy_notebook.ui.board import boards\n"
-        "boards.Boards._has_widgets = lambda self: True\n"
-        "b = s.board()\nb"
-    )
+    ran = kernel.run_as_a_person("b = s.board()\nb")
+    opened = kernel.run(LEFT).stdout
     kernel.run("b.close(); b.close()")
 
     assert WIDGETS in ran.shown[0]
+    assert opened != before
     assert kernel.run(LEFT).stdout == before
+    assert "closed" in kernel.run("print(b.html())").stdout
+    assert last_state(kernel, display_ids(ran)[0]).startswith("board: redis://")
+
+
+def test_a_board_that_is_not_shown_holds_nothing(kernel: Kernel) -> None:
+    kernel.run("from runqy_notebook import current; s = current.session()")
+    before = kernel.run(LEFT).stdout
+
+    kernel.run("b = %runqy board")
+
+    assert kernel.run(LEFT).stdout == before
+    assert kernel.run("%runqy board --close").stdout == "No board is open.\n"
+
+
+def test_a_cell_run_again_has_one_board(kernel: Kernel) -> None:
+    kernel.run("from runqy_notebook import current; s = current.session()")
+    kernel.run_as_a_person("b = %runqy board\nb")
+    once = kernel.run(LEFT).stdout
+
+    kernel.run_as_a_person("b = %runqy board\nb")
+
+    assert kernel.run(LEFT).stdout == once
+    assert kernel.run("%runqy board --close").stdout == "1 board closed.\n"
+
+
+def test_unloading_freezes_the_board(kernel: Kernel) -> None:
+    ran = kernel.run_as_a_person("b = %runqy board\nb")
+
+    kernel.run("%unload_ext runqy_notebook")
+
+    assert last_state(kernel, display_ids(ran)[0]).startswith("board: redis://")
+    assert "the extension was unloaded" in kernel.run("print(b.html())").stdout
+    kernel.run("%load_ext runqy_notebook")
+
+
+def test_leaving_the_session_freezes_the_board(kernel: Kernel) -> None:
+    ran = kernel.run_as_a_person("b = %runqy board\nb")
+
+    kernel.run("%runqy disconnect")
+
+    kernel.wait_for_update(display_ids(ran)[0], "board: redis://")
+    assert "disconnected" in kernel.run("print(b.html())").stdout

@@ -12,6 +12,7 @@ from markupsafe import Markup
 from runqy_notebook.handles import TaskGroup, TaskHandle
 from runqy_notebook.session import Session
 from runqy_notebook.ui import html
+from runqy_notebook.ui.board.answering import answer
 from runqy_notebook.ui.board.panel import Context, Panel, close_widgets, set_trait
 from runqy_notebook.ui.board.place import Place
 from runqy_notebook.ui.board.pulse import Pulse
@@ -20,15 +21,16 @@ from runqy_notebook.ui.text import cleaned, clock
 
 INTERVAL: Final = 0.25  # seconds between two refreshes
 PATIENCE: Final = 1.0  # seconds after which one comes although nothing changed
-STILL_EVERY: Final = 5.0  # seconds between two stills: each is as large as the board
+STILL_EVERY: Final = 10.0  # seconds between two stills: each is as large as the board
 
 
 class Board:
     """One session's board. Any thread may call any method; closing twice does nothing.
 
-    It has two outputs. The first holds the widgets and, once it is closed, the still; the second
-    holds a still all along: widgets resume when a page is loaded again, but a file that is opened
-    later knows nothing of them. Where nobody is to click (nbclient), the first is a still as well.
+    Nothing runs before it is shown. It has two outputs. The first holds the widgets and, once it is
+    closed, the still; the second holds a still all along: widgets resume when a page is loaded
+    again, but a file that is opened later knows nothing of them. Where nobody is to click
+    (nbclient), there is a still alone.
     """
 
     def __init__(
@@ -40,7 +42,8 @@ class Board:
         show_card: Callable[[TaskHandle | TaskGroup, Place], None],
         *,
         has_widgets: bool,
-        on_close: Callable[[Board], None] = lambda board: None,
+        on_open: Callable[[Board], None],
+        on_close: Callable[[Board], None],
     ) -> None:
         self.session = session
         self.pulse = Pulse(session)
@@ -49,6 +52,7 @@ class Board:
         self.cells: set[object] = set()  # where it was shown
         self.is_closed = False
         self._has_widgets = has_widgets
+        self._on_open = on_open
         self._on_close = on_close
         self._ending = ""
         self._last: Bundle = {}
@@ -73,13 +77,11 @@ class Board:
             print(self.text())
             return
         self.cells.add(self._publisher.cell_id)
+        self._open()
         self.refresh()
         self._first.show()
-        self._second.show()
-        with self._lock:
-            if self._thread is None and not self.is_closed:
-                self._thread = threading.Thread(target=self._run, name="runqy-board", daemon=True)
-                self._thread.start()
+        if self._has_widgets:
+            self._second.show()
 
     def say(self, text: str) -> None:
         """Tells the person something, until the next time."""
@@ -118,6 +120,7 @@ class Board:
 
     def text(self) -> str:
         """The same as plain text."""
+        self.pulse.look()
         parts = [f"{panel.title}\n{text}" for panel in self.panels if (text := panel.text())]
         return "\n\n".join([f"board: {self.session.server.title}", *parts])
 
@@ -136,6 +139,16 @@ class Board:
             self.panels[widget.selected_index or 0].refresh()
 
     # --- inside ---------------------------------------------------------------------------------
+
+    def _open(self) -> None:
+        """Begins its updates; once is enough."""
+        with self._lock:
+            if self._thread is not None or self.is_closed:
+                return
+            self._thread = threading.Thread(target=self._run, name="runqy-board", daemon=True)
+        self._on_open(self)
+        self.pulse.open()
+        self._thread.start()
 
     def _run(self) -> None:
         while not self._stopping.is_set():
@@ -167,7 +180,10 @@ class Board:
         )
         self._tab.observe(lambda change: self.pulse.wake(), names="selected_index")
         self._status = ipywidgets.HTML()
-        self._widget = ipywidgets.VBox([self._tab, self._status])
+        style = ipywidgets.HTML(html.rendered("board/style.html"), layout={"display": "none"})
+        self._widget = ipywidgets.VBox([style, self._tab, self._status])
+        self._widget.add_class("runqy-board")
+        answer(self._widget, self._publisher)
         return self._tab
 
     def _told(self) -> str:
@@ -186,7 +202,7 @@ class Board:
         return {**bundle, "text/plain": ""}
 
     def _second_bundle(self) -> Bundle:
-        if self.is_closed or not self._has_widgets:
+        if self.is_closed:
             return {}
         still = html.rendered("board/last_seen.html", still=Markup(self.html()))  # noqa: S704 - ours
         return {"text/html": still, "text/plain": self.text()}

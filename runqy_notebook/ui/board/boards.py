@@ -13,9 +13,10 @@ from runqy_notebook.ui.board.board import Board
 from runqy_notebook.ui.board.overview import Overview
 from runqy_notebook.ui.board.panel import Context, Panel
 from runqy_notebook.ui.board.place import Place
+from runqy_notebook.ui.board.worker_panel import WorkerPanel
 from runqy_notebook.ui.live import Live
 
-PANELS: Final[Sequence[Callable[[Context], Panel]]] = (Overview,)
+PANELS: Final[Sequence[Callable[[Context], Panel]]] = (Overview, WorkerPanel)
 """The tabs, from left to right."""
 
 
@@ -30,24 +31,24 @@ class Boards:
     def open(self, session: Session) -> Board:
         """A new board of this session, not shown yet."""
         publisher = self._live.publisher
-        for before in [each for each in self._open if publisher.cell_id in each.cells]:
-            before.close()
+        if publisher.cell_id is not None:
+            for before in [each for each in self._open if publisher.cell_id in each.cells]:
+                before.close()
 
         def show_card(made: TaskHandle | TaskGroup, place: Place) -> None:
             place.clear()
             place.on_leave = self._live.show_on(session, made, place)
 
-        made = Board(
+        return Board(
             session,
             self._shell,
             publisher,
             PANELS,
             show_card,
             has_widgets=self._has_widgets(),
-            on_close=self._open.remove,
+            on_open=self._open.append,
+            on_close=self._forget,
         )
-        self._open.append(made)
-        return made
 
     def close_all(self, why: str) -> int:
         """Closes all boards; how many there were."""
@@ -55,6 +56,10 @@ class Boards:
         for board in boards:
             board.close(why)
         return len(boards)
+
+    def _forget(self, board: Board) -> None:
+        if board in self._open:
+            self._open.remove(board)
 
     def _has_widgets(self) -> bool:
         """Whether somebody is there to click: a person, or who looks at a Voila page."""

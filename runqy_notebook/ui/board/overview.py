@@ -1,49 +1,60 @@
-"""The first panel: what the queues hold."""
+"""The first panel: charts, and the queues with what can be done to them."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from runqy_notebook.errors import one_line
-from runqy_notebook.ui import html
-from runqy_notebook.ui.board.panel import Panel, set_trait
-from runqy_notebook.ui.text import duration
-from runqy_notebook.wire.states import State
-
-STATES = [state.value for state in State]
+from runqy_notebook.ui.board import history, queue_table
+from runqy_notebook.ui.board.charts import Chart
+from runqy_notebook.ui.board.panel import Context, Panel, set_trait
+from runqy_notebook.ui.board.queue_controls import QueueControls
 
 
 class Overview(Panel):
-    """The queues, a row each."""
+    """How many tasks are where, and how it goes."""
 
     title = "Overview"
+
+    def __init__(self, context: Context) -> None:
+        super().__init__(context)
+        self._span = next(iter(history.SPANS))
 
     def make(self) -> Any:
         import ipywidgets
 
+        self._charts = ipywidgets.HTML()
         self._table = ipywidgets.HTML()
-        return ipywidgets.VBox([self._table])
+        self._spans = ipywidgets.Dropdown(
+            description="Charts of",
+            options=list(history.SPANS),
+            value=self._span,
+            layout={"width": "15rem", "max_width": "calc(100% - 4px)"},
+        )
+        self._spans.observe(self._choose, names="value")
+        self._controls = QueueControls(self.context.session, self.act, self.context.say)
+        return ipywidgets.VBox([self._charts, self._spans, self._table, self._controls.widget])
 
     def refresh(self) -> None:
-        set_trait(self._table, "value", self.html())
+        set_trait(self._charts, "value", history.charts_html(self._found(), is_still=False))
+        set_trait(self._table, "value", queue_table.table_html(*self._rows(), is_still=False))
+        self._controls.refresh(self.context.pulse.records)
 
     def html(self) -> str:
-        return html.rendered("board/queues.html", states=STATES, rows=self._rows())
+        charts = history.charts_html(self._found(), is_still=True)
+        return charts + queue_table.table_html(*self._rows(), is_still=True)
 
     def text(self) -> str:
-        rows = [["queue", *STATES, "oldest"], *self._rows()]
-        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-        return "\n".join(
-            "  ".join(cell.ljust(n) for cell, n in zip(row, widths, strict=True)).rstrip()
-            for row in rows
-        )
+        return queue_table.table_text(*self._rows())
 
-    def _rows(self) -> list[list[str]]:
-        return [
-            [
-                one_line(record.queue, 60),
-                *(f"{getattr(record, state):,}" for state in STATES),
-                duration(record.oldest_pending_s) if record.oldest_pending_s is not None else "",
-            ]
-            for record in self.context.pulse.records
-        ]
+    def _choose(self, change: Any) -> None:
+        self._span = change["new"]
+        self.context.pulse.wake()
+
+    def _found(self) -> list[Chart]:
+        seconds = self.context.pulse.seconds(history.SPANS[self._span])
+        return history.charts(seconds, self._span)
+
+    def _rows(self) -> tuple[list[queue_table.Row], int]:
+        records = self.context.pulse.records
+        found = queue_table.rows(records, self.context.pulse.seconds)
+        return found, len(records) - len(found)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -85,6 +85,8 @@ class Panel:
                 self.context.say(action() or "")
             except RunqyError as error:
                 self.context.say(str(error))
+            except Exception as error:  # noqa: BLE001 - a thread's edge
+                self.context.say(f"That failed: {type(error).__name__}: {error}")
             finally:
                 for control in controls:
                     control.disabled = False
@@ -97,6 +99,16 @@ def set_trait(widget: Any, name: str, value: object) -> None:
     """Writes a trait where its value differs: what is equal is not sent to the page."""
     if getattr(widget, name) != value:
         setattr(widget, name, value)
+
+
+def offer(dropdown: Any, options: Sequence[tuple[str, object]]) -> None:
+    """Has a Dropdown offer these labels and values; what was chosen stays so where it can."""
+    if tuple(options) == tuple(dropdown.options):
+        return
+    chosen, values = dropdown.value, [value for _, value in options]
+    dropdown.options = tuple(options)
+    if values:
+        dropdown.value = chosen if chosen in values else values[0]
 
 
 def close_widgets(widget: Any) -> None:

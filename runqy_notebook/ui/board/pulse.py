@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import threading
 import time
-from collections import OrderedDict, deque
+from collections import OrderedDict
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Final
 
 from runqy_notebook.broker.records import QueueRecord
 from runqy_notebook.errors import RunqyError
+from runqy_notebook.events import Subscription
 from runqy_notebook.session import Session
+from runqy_notebook.ui.board.seconds import Second, Seconds
+from runqy_notebook.ui.board.unheard import Unheard
 from runqy_notebook.wire.events import Event, Kind
 
-KEPT: Final = 600  # seconds that are remembered
 MOST_QUEUES: Final = 200  # queues with seconds of their own
 MOST_UNDER_WAY: Final = 20_000  # tasks whose times are remembered
 LOOK_EVERY: Final = 1.0  # seconds between two looks into Redis while events come
@@ -23,55 +24,34 @@ SEARCH_EVERY: Final = 20.0  # seconds between two searches for queues that nobod
 
 _FAILURES: Final = frozenset({Kind.RETRIED, Kind.ARCHIVED, Kind.REDELIVERED})
 _ENDS: Final = frozenset({Kind.COMPLETED, *_FAILURES})
+_LEAVES: Final = frozenset({*_ENDS, Kind.RELEASED, Kind.DELETED})
 
 
-@dataclass(slots=True)
-class Second:
-    """What happened in one second; durations are sums in seconds, of so many tasks."""
-
-    at: int  # of the monotonic clock
-    enqueued: int = 0
-    completed: int = 0
-    failed: int = 0
-    waited: float = 0.0
-    n_waited: int = 0
-    ran: float = 0.0
-    n_ran: int = 0
-
-
-class Seconds:
-    """The newest seconds in which something happened, oldest first."""
+class Queue:
+    """One queue as the pulse knows it."""
 
     def __init__(self) -> None:
-        self._kept: deque[Second] = deque(maxlen=KEPT)
-
-    def now(self, at: int) -> Second:
-        """The second to count in."""
-        if not self._kept or self._kept[-1].at < at:
-            self._kept.append(Second(at))
-        return self._kept[-1]
-
-    def last(self, n: int, until: int) -> list[Second]:
-        """The `n` seconds before the second `until`, quiet ones too."""
-        known = {second.at: second for second in self._kept if until - n <= second.at < until}
-        return [known.get(at) or Second(at) for at in range(until - n, until)]
+        self.seconds = Seconds()
+        self.heard = Second(0)  # since the last look
+        self.processed: Unheard | None = None
+        self.failed: Unheard | None = None
 
 
 class Pulse:
-    """One subscription to all of a session's events, from `start` to `close`.
+    """One subscription to all of a session's events, from `open` to `close`.
 
-    Any thread may call any method. `records` is what Redis said when it was last looked into.
+    Any thread may call any method. `records` is what Redis said when it was last looked into;
+    `version` grows with each change.
     """
 
     def __init__(self, session: Session, clock: Callable[[], float] = time.monotonic) -> None:
         self.session = session
         self.records: Sequence[QueueRecord] = ()
         self.problem = ""  # why Redis could not be looked into
-        self.version = 0  # grows with each change
-        self.began_at = clock()
+        self.version = 0
         self._clock = clock
         self._all = Seconds()
-        self._by_queue: OrderedDict[str, Seconds] = OrderedDict()
+        self._queues: OrderedDict[str, Queue] = OrderedDict()
         self._waiting: OrderedDict[str, float] = OrderedDict()  # enqueued at, by id
         self._running: OrderedDict[str, float] = OrderedDict()  # started at, by id
         self._names: set[str] = set()
@@ -80,16 +60,23 @@ class Pulse:
         self._lock = threading.Lock()
         self._looking = threading.Lock()
         self._woken = threading.Event()
-        self._subscription = session.listen(self.take)
+        self._subscription: Subscription | None = None
+
+    def open(self) -> None:
+        """Listens from now on."""
+        self._subscription = self.session.listen(self.take)
 
     def close(self) -> None:
         """Listens no more, and wakes who waits."""
-        self.session.unlisten(self._subscription)
+        if self._subscription is not None:
+            self.session.unlisten(self._subscription)
         self._woken.set()
 
     def wake(self) -> None:
         """Something changed that is no event: a click, a card."""
-        self.version += 1
+        with self._lock:
+            self.version += 1
+            self._is_stale = True
         self._woken.set()
 
     def wait(self, seconds: float) -> None:
@@ -97,35 +84,36 @@ class Pulse:
         self._woken.wait(seconds)
         self._woken.clear()
 
-    @property
-    def now(self) -> int:
-        """The second that is running."""
-        return int(self._clock())
-
     def seconds(self, n: int, queue: str | None = None) -> list[Second]:
-        """The last `n` whole seconds, of one queue or of all."""
+        """The last `n` whole seconds, of one queue or of all; the running one would sink."""
         with self._lock:
-            kept = self._all if queue is None else self._by_queue.get(queue)
-            return (kept or Seconds()).last(n, self.now)
+            known = None if queue is None else self._queues.get(queue)
+            kept = self._all if queue is None else known.seconds if known else Seconds()
+            return kept.last(n, self._now)
+
+    @property
+    def _now(self) -> int:
+        return int(self._clock())
 
     # --- events ---------------------------------------------------------------------------------
 
     def take(self, event: Event) -> None:
         """Counts an event; quick, as thousands may come in a second."""
         with self._lock:
-            for second in (self._all.now(self.now), self._of(event.queue).now(self.now)):
+            queue = self._queue(event.queue)
+            for second in (self._all.at(self._now), queue.seconds.at(self._now), queue.heard):
                 self._count(event, second)
             self._remember(event)
             self._is_stale = True
             self.version += 1
         self._woken.set()
 
-    def _of(self, queue: str) -> Seconds:
-        found = self._by_queue.get(queue)
+    def _queue(self, name: str) -> Queue:
+        found = self._queues.get(name)
         if found is None:
-            found = self._by_queue[queue] = Seconds()
-            if len(self._by_queue) > MOST_QUEUES:
-                self._by_queue.popitem(last=False)
+            found = self._queues[name] = Queue()
+            if len(self._queues) > MOST_QUEUES:
+                self._queues.popitem(last=False)
         return found
 
     def _count(self, event: Event, second: Second) -> None:
@@ -150,8 +138,9 @@ class Pulse:
         elif kind is Kind.STARTED:
             self._waiting.pop(task_id, None)
             _put(self._running, task_id, event.at)
-        elif kind in _ENDS or kind in (Kind.RELEASED, Kind.DELETED):
+        elif kind in _LEAVES:
             self._running.pop(task_id, None)
+            self._waiting.pop(task_id, None)
 
     # --- Redis ----------------------------------------------------------------------------------
 
@@ -167,9 +156,12 @@ class Pulse:
                 records, problem = self._read(), ""
             except RunqyError as error:
                 records, problem = self.records, str(error)
+        if records is not self.records:
+            self._credit(records)
         if records != self.records or problem != self.problem:
-            self.records, self.problem = records, problem
-            self.version += 1
+            with self._lock:
+                self.records, self.problem = records, problem
+                self.version += 1
 
     def _read(self) -> Sequence[QueueRecord]:
         is_search = self._clock() - self._searched_at > SEARCH_EVERY
@@ -177,6 +169,35 @@ class Pulse:
         if is_search:
             self._searched_at = self._clock()
         return self.session.tallied(sorted(self._names))
+
+    def _credit(self, records: Sequence[QueueRecord]) -> None:
+        """Counts what queues did of which no event told, and how long the next task waited where
+        none told that either.
+        """
+        with self._lock:
+            now = self._now
+            for record in records:
+                queue = self._queue(record.queue)
+                heard, queue.heard = queue.heard, Second(0)
+                if queue.processed is None or queue.failed is None:
+                    queue.processed = Unheard(record.processed)
+                    queue.failed = Unheard(record.failed)
+                    continue
+                queue.processed.hear(heard.completed + heard.failed)
+                queue.failed.hear(heard.failed)
+                ended = queue.processed.look(record.processed)
+                failed = min(ended, queue.failed.look(record.failed))
+                for second in (self._all.at(now), queue.seconds.at(now)) if ended else ():
+                    second.completed += ended - failed
+                    second.failed += failed
+                self._credit_waiting(record, queue, now)
+
+    def _credit_waiting(self, record: QueueRecord, queue: Queue, now: int) -> None:
+        """A task enqueued before the board was there: its wait so far is the queue's."""
+        if record.active and record.oldest_pending_s:
+            for second in (self._all.at(now), queue.seconds.at(now)):
+                if not second.n_waited:
+                    second.waited, second.n_waited = record.oldest_pending_s, 1
 
 
 def _put(times: OrderedDict[str, float], task_id: str, at: float) -> None:

@@ -1,0 +1,95 @@
+"""A board in a page, worked as a person would, and looked at in all sizes and themes."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Locator, Page, expect
+
+from tests.browser.lab import Notebook
+
+WIDTHS = (1280, 600)
+PICTURES = Path(__file__).parents[2] / "out" / "browser"
+SERIOUS = ("serious", "critical")
+
+
+class BoardOnPage:
+    """The widgets of the one board that is to be seen on a page."""
+
+    def __init__(self, page: Page, root: Locator | None = None) -> None:
+        self.page = page
+        self.root = (root or page.locator("body")).locator(".runqy-board")
+
+    def tab(self, title: str) -> None:
+        """Has this panel looked at."""
+        self.root.locator(".lm-TabBar-tab").filter(has_text=title).click()
+
+    def button(self, name: str) -> Locator:
+        return self.root.get_by_role("button", name=name, exact=True).filter(visible=True)
+
+    def control(self, label: str) -> Locator:
+        """The field with this label."""
+        fields = self.page.locator("input, select, textarea").filter(visible=True)
+        return self.root.get_by_label(label, exact=True).and_(fields)
+
+    def fill(self, label: str, text: str) -> None:
+        """Types into a field, to its end."""
+        self.control(label).fill(text)
+        self.control(label).press("Enter")
+
+    def row(self, queue: str) -> Locator:
+        """A queue's row of the overview."""
+        name = re.compile(rf"^{re.escape(queue)}\b")  # what follows says that it is paused
+        header = self.page.get_by_role("rowheader", name=name)
+        return self.root.get_by_role("row").filter(has=header)
+
+    def says(self, *texts: str) -> None:
+        """Returns once the board says each of these."""
+        for text in texts:
+            expect(self.root).to_contain_text(text)
+
+    def count(self, queue: str, column: str, text: str) -> None:
+        """Returns once this cell of the overview has this text."""
+        expect(self.row(queue).locator(f"[data-of='{column}']")).to_have_text(text)
+
+
+def pictures(notebook: Notebook, name: str) -> None:
+    """Keeps screenshots of the board in all sizes and themes, for people to look at; in each, no
+    part of it is wider than its room.
+    """
+    page = notebook.page
+    board = BoardOnPage(page, notebook.output(_cell_of(notebook)))
+    PICTURES.mkdir(parents=True, exist_ok=True)
+    notebook.js("jupyterapp.shell.collapseLeft();")
+    before = page.viewport_size or {"width": 1180, "height": 900}
+    for theme in ("Dark", "Light"):
+        notebook.lab.theme(theme)
+        for width in WIDTHS:
+            page.set_viewport_size({"width": width, "height": 1000})
+            page.wait_for_timeout(300)
+            board.root.screenshot(path=PICTURES / f"{name}-{theme.lower()}-{width}.png")
+            assert board.root.evaluate("node => node.scrollWidth <= node.clientWidth + 1"), width
+    page.set_viewport_size(before)
+
+
+def violations(page: Page) -> list[str]:
+    """What axe finds that keeps people from using the board."""
+    found: dict[str, Any] = Axe().run(page, context=".runqy-board").response
+    return [
+        f"{each['id']}: {each['help']}: {node['html'][:200]}"
+        for each in found["violations"]
+        if each["impact"] in SERIOUS
+        for node in each["nodes"]
+    ]
+
+
+def _cell_of(notebook: Notebook) -> int:
+    return int(
+        notebook.js(
+            "return panel.content.widgets.findIndex("
+            "cell => cell.outputArea?.node.querySelector('.runqy-board'));"
+        )
+    )

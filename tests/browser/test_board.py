@@ -1,0 +1,105 @@
+"""The board in a real JupyterLab: every control of the overview and the worker's panel worked."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import redis as redis_py
+from playwright.sync_api import expect
+
+from runqy_notebook.session import Session
+from tests.browser.boards import BoardOnPage, pictures, violations
+from tests.browser.lab import Notebook
+from tests.interop.foreign import ForeignWorker
+
+Open = Callable[..., Notebook]
+
+HANDLERS = """
+%load_ext runqy_notebook
+import time
+from runqy_notebook import task
+@task(queue="mail", max_retry=0)
+def mail(payload):
+    time.sleep(payload.get("seconds", 0))
+    if payload.get("bad"):
+        raise ValueError("no such address")
+""".strip()
+
+
+def test_queues_are_paused_resumed_and_purged_with_clicks(
+    open_notebook: Open, session: Session
+) -> None:
+    session.enqueue_many("images", [{"n": n} for n in range(12)])
+    session.enqueue("mail", {}, delay=600)
+    notebook = open_notebook("overview.ipynb", [HANDLERS, "b = %runqy board\nb"])
+    notebook.run(0, 1)
+    board = BoardOnPage(notebook.page)
+    board.count("images", "pending", "12")
+
+    board.control("Queue").select_option("images")
+    board.button("Pause").click()
+    board.says("Paused images: nothing more is claimed there.", "⏸ paused")
+    assert session.is_paused("images")
+    board.button("Resume").click()
+    board.says("Resumed images.")
+    assert not session.is_paused("images")
+
+    board.control("Tasks").select_option("pending")
+    board.button("Purge…").click()
+    board.says("Delete 12 pending tasks of images for good?")
+    board.button("Keep them").click()
+    board.says("Nothing was deleted.")
+    board.count("images", "pending", "12")
+    board.button("Purge…").click()
+    board.button("Delete for good").click()
+    board.says("Deleted 12 pending tasks.")
+    board.count("images", "pending", "0")
+    board.control("Tasks").select_option("archived")
+    board.button("Purge…").click()
+    board.says("There are no archived tasks in images.")
+
+    board.control("Charts of").select_option("5 min")
+    board.says("5 min ago")
+    assert violations(notebook.page) == []
+
+
+def test_the_worker_is_started_resized_paused_and_stopped_while_a_cell_awaits(
+    open_notebook: Open, redis: redis_py.Redis, session: Session
+) -> None:
+    ForeignWorker(redis, ("mail",)).beat()
+    notebook = open_notebook(
+        "worker.ipynb",
+        [HANDLERS, "b = %runqy board\nb", "import asyncio\nwhile True: await asyncio.sleep(.05)"],
+    )
+    notebook.run(0, 1)
+    notebook.begin(2)
+    board = BoardOnPage(notebook.page)
+    board.tab("Worker")
+    board.says("No worker runs in this kernel.", "foreign", "Valkey")
+
+    board.fill("Queues", "mail")
+    board.fill("At a time", "2")
+    board.button("Start").click()
+    board.says("Worker started: serves mail, 2 tasks at a time.", "guardian: watching")
+    expect(board.root.get_by_label("Slots").get_by_role("listitem")).to_have_count(2)
+    board.fill("At a time", "3")
+    board.button("Apply").click()
+    board.says("Worker runs on: serves mail, 3 tasks at a time.")
+    expect(board.root.get_by_label("Slots").get_by_role("listitem")).to_have_count(3)
+    session.enqueue("mail", {"seconds": 4})
+    session.enqueue("mail", {"bad": True}, max_retry=0)
+    expect(board.root.get_by_label("Slots").get_by_text("mail")).to_have_count(1)
+    pictures(notebook, "board-worker")
+    assert violations(notebook.page) == []
+    board.button("Pause").click()
+    board.says("This kernel's worker: paused")
+    board.button("Resume").click()
+    board.says("This kernel's worker: running")
+    board.tab("Overview")
+    board.count("mail_default", "failed", "1")
+    board.count("mail_default", "completed", "1")
+    pictures(notebook, "board-overview")
+    board.tab("Worker")
+    board.button("Stop").click()
+    board.says("Worker stopped; nothing was left running.", "No worker runs in this kernel.")
+    assert "*" in notebook.js("return panel.content.widgets[2].inputArea.promptNode.textContent;")
