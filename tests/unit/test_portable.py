@@ -31,7 +31,7 @@ class Model:
 def of_a_cell(source: str, **names: Any) -> Any:
     """The `handler` that this cell defines, where these names are known."""
     cell: dict[str, Any] = {"__name__": "a cell", **names}
-    exec(source, cell)  # noqa: S102 - what a notebook does
+    exec(source, cell)  # as a notebook does
     return cell["handler"]
 
 
