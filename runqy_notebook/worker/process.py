@@ -133,6 +133,7 @@ class Process:
         try:
             answer = self._ask([*self._surroundings(child), request], leash, limit)
         except (_NeverBeganError, TimeoutError) as error:
+            limit += BOOT  # it is not told when the loader is called
             how = f"ran longer than {limit:g} s" if not error.args else str(DiedError(*error.args))
             raise RaisedError(f"@load function {loader.name!r}: {how}", "") from None
         if answer[0] != "loaded":

@@ -210,10 +210,7 @@ class Reporter:
     def _tell(self, report: TaskReport) -> None:
         with report.turn:
             for event in report.take():
-                try:
-                    self._on_event(event)
-                except Exception as error:  # noqa: BLE001 - the worker goes on, whoever listens
-                    self._on_fault(error)
+                self._on_event(event)
                 if not report.is_fenced:
                     report.unsent.append(event)
 

@@ -23,6 +23,7 @@ from runqy_notebook.events import Events
 from runqy_notebook.registry import Registry
 from runqy_notebook.wire.events import Event, Kind
 from runqy_notebook.wire.outcomes import Archived, Completed, Outcome, Retried
+from runqy_notebook.worker import process
 from runqy_notebook.worker.worker import Worker
 from tests.broking import field, push
 from tests.chaos.fleet import children
@@ -65,6 +66,23 @@ def work(url: str, ended: Ended) -> Callable[..., Any]:
         return working(url, registry, executor="process", on_outcome=ended, **options)
 
     return start
+
+
+class UnpickledBy:
+    """Sent as a call, which is made where it arrives."""
+
+    def __init__(self, function: Callable[..., Any], *arguments: object) -> None:
+        self._call = function, arguments
+
+    def __reduce__(self) -> tuple[Callable[..., Any], tuple[object, ...]]:
+        return self._call
+
+
+def error(ended: Ended, task_id: str) -> str:
+    """What is said of a task that was archived in its only attempt."""
+    (outcome,) = ended.outcomes[task_id]
+    assert isinstance(outcome, Archived), outcome
+    return outcome.error
 
 
 def is_alive(pid: int) -> bool:
@@ -477,6 +495,140 @@ def test_a_result_that_cannot_be_sent_back_fails_its_task_at_once(
     (outcome,) = ended.outcomes["t1"]
     assert isinstance(outcome, Archived)
     assert "its result cannot be sent back: TypeError" in outcome.error
+
+
+def test_a_value_that_cannot_be_read_here_fails_its_task_at_once(
+    redis: redis_py.Redis, work: Callable[..., Any], ended: Ended
+) -> None:
+    class Unreadable:
+        def __reduce__(self) -> tuple[type[int], tuple[str]]:
+            return int, ("no number",)
+
+    push(redis, "t1", max_retry="3")
+    with work(registry_of(lambda payload: Unreadable())):
+        ended.wait("t1")
+
+    assert error(ended, "t1").startswith("its result cannot be read here: ValueError")
+
+
+def test_an_error_that_cannot_be_sent_is_told_in_words(
+    redis: redis_py.Redis, work: Callable[..., Any], ended: Ended
+) -> None:
+    def handler(payload: object) -> None:
+        raise ValueError(threading.Lock())
+
+    push(redis, "t1", max_retry="0")
+    with work(registry_of(handler)):
+        ended.wait("t1")
+
+    assert error(ended, "t1").startswith("ValueError: <unlocked _thread.lock")
+
+
+def test_a_handler_that_cannot_be_read_there_holds_its_task(
+    redis: redis_py.Redis, work: Callable[..., Any], ended: Ended
+) -> None:
+    broken = UnpickledBy(int, "no number")
+
+    push(redis, "t1", max_retry="3")
+    with work(registry_of(lambda payload: broken)):
+        ended.wait("t1")
+
+    assert error(ended, "t1").startswith(
+        "held: its handler cannot run in another process (ValueError: "
+    )
+
+
+def test_a_handler_that_kills_its_process_before_it_is_called_is_blamed_and_nobody_else(
+    redis: redis_py.Redis, work: Callable[..., Any], ended: Ended
+) -> None:
+    deadly = UnpickledBy(signal.raise_signal, signal.SIGKILL)
+    registry = registry_of(lambda payload: os.getpid(), "mail")
+    add(registry, lambda payload: deadly, "deadly")
+
+    push(redis, "good")
+    with work(registry, concurrency=1) as worker:
+        ended.wait("good")
+        push(redis, "killer", queue="deadly_default", max_retry="5")
+        worker.serve(["mail", "deadly"])
+        push(redis, "after")
+        ended.wait("after")
+        wait_until(lambda: field(redis, "killer", "state") == b"archived", "not archived", 30)
+
+    assert field(redis, "killer", "error_msg") == b"killed its worker 3 times"
+    assert field(redis, "after", "crashes") is None
+
+
+def test_a_loader_runs_again_in_the_process_that_replaces_a_dead_one(
+    redis: redis_py.Redis, work: Callable[..., Any], ended: Ended
+) -> None:
+    registry = registry_of(lambda payload, ctx: (ctx, os.getpid()))
+    add_loader(registry, os.getpid)
+
+    push(redis, "t1")
+    with work(registry):
+        ended.wait("t1")
+        loaded, pid = ended.value("t1")
+        os.kill(pid, signal.SIGKILL)
+        push(redis, "t2")
+        ended.wait("t2")
+
+    assert loaded == pid
+    assert len(set(ended.value("t2"))) == 1
+    assert ended.value("t2") != (loaded, pid)
+
+
+@pytest.mark.parametrize(
+    ("second_time", "told_of_it"),
+    [("dies", "the process that ran it died (exit code 7)"), ("hangs", "ran longer than 2 s")],
+)
+def test_a_loader_that_fails_in_a_new_process_fails_the_attempt_that_needed_it(
+    redis: redis_py.Redis,
+    work: Callable[..., Any],
+    ended: Ended,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    second_time: str,
+    told_of_it: str,
+) -> None:
+    monkeypatch.setattr(process, "BOOT", 1.0)
+    sign = str(tmp_path / "sign")
+
+    def load() -> None:
+        if not os.path.exists(sign):
+            return
+        if second_time == "dies":
+            os._exit(7)
+        threading.Event().wait(60)
+
+    registry = registry_of(lambda payload, ctx: os.getpid())
+    add_loader(registry, load)
+
+    push(redis, "t1")
+    with work(registry):
+        ended.wait("t1")
+        Path(sign).touch()
+        os.kill(ended.value("t1"), signal.SIGKILL)
+        push(redis, "t2", max_retry="0", timeout="1")
+        ended.wait("t2")
+
+    assert error(ended, "t2").endswith(f"load': {told_of_it}")
+    assert field(redis, "t2", "crashes") is None
+
+
+def test_a_handler_defined_again_any_number_of_times_is_the_last_one(
+    redis: redis_py.Redis, work: Callable[..., Any], ended: Ended
+) -> None:
+    def handler_with(number: int) -> Callable[[object], int]:
+        return lambda payload: number
+
+    registry = registry_of(handler_with(0))
+    with work(registry):
+        for number in range(40):
+            add(registry, handler_with(number))
+            push(redis, f"t{number}")
+            ended.wait(f"t{number}")
+
+    assert [ended.value(f"t{number}") for number in range(40)] == list(range(40))
 
 
 def test_a_stopped_worker_tells_its_handlers_then_ends_them_and_gives_their_tasks_back(

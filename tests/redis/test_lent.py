@@ -25,7 +25,7 @@ from runqy_notebook.wire.events import Event, Kind
 from runqy_notebook.wire.outcomes import Archived, Completed, Outcome
 from tests.broking import field, push
 from tests.waiting import wait_until
-from tests.working import add_loader, new_worker, registry_of, told, working
+from tests.working import add, add_loader, new_worker, registry_of, told, working
 
 
 @pytest.fixture(scope="module")
@@ -70,6 +70,13 @@ class Ended:
 @pytest.fixture
 def ended() -> Ended:
     return Ended()
+
+
+class Unreadable:
+    """Can be sent, and not be read where it arrives."""
+
+    def __reduce__(self) -> tuple[type[int], tuple[str]]:
+        return int, ("no number",)
 
 
 def test_values_errors_contexts_and_words_come_back_from_a_pool_of_processes(
@@ -248,3 +255,131 @@ def test_handlers_run_on_dask(redis: redis_py.Redis, url: str, ended: Ended) -> 
 
     assert ended.value("t1") != os.getpid()
     assert ended.lines("t1") == ["printed there"]
+
+
+def test_a_value_that_cannot_be_read_here_fails_its_task_at_once(
+    redis: redis_py.Redis, url: str, pool: ProcessPoolExecutor, ended: Ended
+) -> None:
+    value = [Unreadable]
+
+    push(redis, "t1", max_retry="3")
+    with working(url, registry_of(lambda payload: value[0]()), executor=pool, on_outcome=ended):
+        ended.wait("t1")
+
+    assert ended.error("t1").startswith("its result cannot be read here: ValueError")
+
+
+def test_an_error_that_cannot_be_sent_is_told_in_words(
+    redis: redis_py.Redis, url: str, pool: ProcessPoolExecutor, ended: Ended
+) -> None:
+    def handler(payload: object) -> None:
+        raise ValueError(threading.Lock())
+
+    push(redis, "t1", max_retry="0")
+    with working(url, registry_of(handler), executor=pool, on_outcome=ended):
+        ended.wait("t1")
+
+    assert ended.error("t1").startswith("ValueError: <unlocked _thread.lock")
+
+
+def test_a_task_that_is_cancelled_is_taken_from_its_executor(
+    redis: redis_py.Redis, url: str, ended: Ended
+) -> None:
+    has_begun, go = threading.Event(), threading.Event()
+
+    def handler(payload: object) -> None:
+        has_begun.set()
+        go.wait(20)
+
+    push(redis, "t1")
+    with ThreadPoolExecutor(1) as threads:
+        with working(
+            url, registry_of(handler), executor=threads, on_outcome=ended, lease=1.0
+        ) as worker:
+            assert has_begun.wait(10)
+            redis.hset("asynq:t:t1", "cancel", "1")
+            ended.wait("t1")
+            assert worker.status.abandoned == 0
+        go.set()
+
+    assert ended.error("t1") == "cancelled"
+
+
+def test_a_handler_that_can_no_longer_be_sent_keeps_its_tasks_waiting(
+    redis: redis_py.Redis, url: str, pool: ProcessPoolExecutor, ended: Ended
+) -> None:
+    def handler_with(lock: Any) -> Any:
+        return lambda payload: f"fine with {lock}"
+
+    registry = registry_of(handler_with(1))
+    with working(url, registry, executor=pool, on_outcome=ended) as worker:
+        add(registry, handler_with(threading.Lock()))
+        wait_until(lambda: told(worker, "uses 'lock' (a lock). Its queues wait"), "not told")
+        push(redis, "t1")
+        add(registry, handler_with(2))
+        ended.wait("t1")
+
+    assert ended.value("t1") == "fine with 2"
+
+
+def test_tasks_that_an_executor_takes_no_more_wait_for_another_one(
+    redis: redis_py.Redis, url: str, ended: Ended
+) -> None:
+    threads = ThreadPoolExecutor(1)
+    with working(url, registry_of(lambda payload: 7), executor=threads, on_outcome=ended) as worker:
+        threads.shutdown()
+        push(redis, "t1")
+        wait_until(lambda: worker.is_paused, "not paused")
+        assert told(worker, "ThreadPoolExecutor takes no more tasks")
+    assert field(redis, "t1", "state") == b"pending"
+    assert field(redis, "t1", "crashes") is None
+
+    with working(url, registry_of(lambda payload: 7), on_outcome=ended):
+        ended.wait("t1")
+
+
+def test_a_task_that_its_executor_cancels_is_a_failed_attempt(
+    redis: redis_py.Redis, url: str, ended: Ended
+) -> None:
+    has_begun, go = threading.Event(), threading.Event()
+
+    def handler(payload: dict[str, Any]) -> None:
+        has_begun.set()
+        go.wait(20)
+
+    threads = ThreadPoolExecutor(1)
+    threads.submit(handler, {})
+    assert has_begun.wait(10)
+    push(redis, "t1", max_retry="0")
+    with working(url, registry_of(handler), executor=threads, on_outcome=ended):
+        wait_until(lambda: threads._work_queue.qsize() == 1, "not submitted")
+        threads.shutdown(wait=False, cancel_futures=True)
+        ended.wait("t1")
+        go.set()
+
+    assert ended.error("t1") == "its executor cancelled it"
+
+
+def test_a_task_that_kills_dasks_workers_is_the_one_to_blame(
+    redis: redis_py.Redis, url: str, ended: Ended
+) -> None:
+    distributed: Any = pytest.importorskip("distributed")
+    dask: Any = pytest.importorskip("dask")
+
+    push(redis, "t1")
+    with (
+        dask.config.set({"distributed.scheduler.allowed-failures": 0}),
+        distributed.LocalCluster(
+            n_workers=1, threads_per_worker=1, dashboard_address=None
+        ) as cluster,
+        distributed.Client(cluster) as client,
+        working(
+            url,
+            registry_of(lambda payload: os._exit(7)),
+            executor=client.get_executor(pure=False),
+            on_outcome=ended,
+        ),
+    ):
+        wait_until(lambda: field(redis, "t1", "state") == b"archived", "not archived", 30)
+
+    assert field(redis, "t1", "error_msg") == b"killed its worker 3 times"
