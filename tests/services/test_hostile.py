@@ -69,7 +69,7 @@ def test_mysql_takes_no_id_for_another_that_looks_like_it(
     mariadb.rows(
         "CREATE TABLE hostile (task_id varchar(512) COLLATE utf8mb4_nopad_bin PRIMARY KEY,"
         " status text, result longtext) CHARSET utf8mb4;"
-        " INSERT INTO hostile VALUES ('mine', 'mine', NULL)"
+        "INSERT INTO hostile VALUES ('mine', 'mine', NULL)"
     )
 
     strangers(f"{mariadb.url()}?table=hostile", redis)

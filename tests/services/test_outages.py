@@ -1,74 +1,117 @@
 """A destination that is down, or refuses us, never makes the handler run again."""
 
 import json
+import time
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 from runqy_notebook import Session, task
-from tests.services.servers import GCS, PASSWORD, QUOTED, S3, Postgres, RabbitMQ, Service, started
+from tests.deliver.receiving import Receiver
+from tests.services.mariadb import MariaDB
+from tests.services.servers import (
+    GCS,
+    PASSWORD,
+    QUOTED,
+    S3,
+    Postgres,
+    RabbitMQ,
+    Service,
+    quiet_port,
+    started,
+)
 from tests.services.test_destinations import delivered
 from tests.waiting import wait_until
 
+DOWN = 30.0  # seconds
 
-def survives(session: Session, service: Service, url: str, has_it: Callable[[], object]) -> None:
-    """The service is away while the task runs, and back later."""
+
+class Places:
+    """A place of each kind, and what lies there of a task."""
+
+    def __init__(
+        self, postgres: Postgres, mariadb: MariaDB, rabbitmq: RabbitMQ, s3: S3, gcs: GCS
+    ) -> None:
+        self.servers: list[Service] = [postgres, mariadb, rabbitmq, s3, gcs]
+        self.urls = {
+            "postgres": f"{postgres.url()}?table=outage&create=true",
+            "mysql": f"{mariadb.url()}?table=outage&create=true",
+            "amqp": rabbitmq.url("?routing_key=outage"),
+            "s3": s3.url("results/outage/{task_id}.json"),
+            "gcs": gcs.url("results/outage/{task_id}.json"),
+        }
+        select = "SELECT task_id, result FROM outage"
+        self._looks: dict[str, Callable[[], list[Any]]] = {
+            "postgres": lambda: postgres.rows(select),
+            "mysql": lambda: [(name, json.loads(held)) for name, held in mariadb.rows(select)],
+            "amqp": lambda: [
+                (told["task_id"], told["result"])
+                for told in (json.loads(body) for _, body in rabbitmq.messages("outage"))
+            ],
+            "s3": lambda: _files(s3.objects()),
+            "gcs": lambda: _files(gcs.objects()),
+        }
+
+    def found(self) -> dict[str, list[Any]]:
+        """What lies at each place: task ids and results."""
+        return {name: look() for name, look in self._looks.items()}
+
+
+def _files(objects: dict[str, bytes]) -> list[Any]:
+    return [
+        (key.removeprefix("outage/").removesuffix(".json"), json.loads(content))
+        for key, content in objects.items()
+        if key.startswith("outage/")
+    ]
+
+
+@pytest.fixture
+def places(postgres: Postgres, mariadb: MariaDB, rabbitmq: RabbitMQ, s3: S3, gcs: GCS) -> Places:
+    return Places(postgres, mariadb, rabbitmq, s3, gcs)
+
+
+def test_what_was_down_for_half_a_minute_gets_each_result_once(
+    make_session: Callable[..., Session], places: Places
+) -> None:
+    session = make_session(deliver_schedule="0s" + " 1s" * 99, deliver_deadline=5)
+    port = quiet_port()
+    session.destination("hook", f"http://127.0.0.1:{port}/hook", allow_private=True)
+    urls = {**places.urls, "webhook": "hook"}
     runs: list[str] = []
+    for name, place in urls.items():
 
-    @task(deliver_to=url)
-    def handler(payload: dict[str, Any]) -> dict[str, Any]:
-        runs.append(payload["task_id"])
-        return {"n": 1}
+        @task(queue=name, deliver_to=place)
+        def handler(payload: dict[str, Any]) -> dict[str, Any]:
+            runs.append(payload["task_id"])
+            return {"n": 1}
 
-    service.stop()
+        session.start_worker(name)
+
+    for server in places.servers:
+        server.stop()
+    began = time.monotonic()
     try:
-        session.start_worker("mail")
-        session.enqueue("mail", {}, id="d1")
-        wait_until(
-            lambda: list(session.deliveries()["attempts"] > 1) == [True], "it should fail", 30
-        )
-        (row,) = session.deliveries().itertuples()
-        assert row.state in ("waiting", "sending")
-        assert "\n" not in row.error
-        assert PASSWORD not in row.error
+        for name in urls:
+            session.enqueue(name, {}, id=name)
+        wait_until(lambda: time.monotonic() > began + DOWN, "time should pass", DOWN + 5)
+        rows = session.deliveries()
     finally:
-        service.start()
-    delivered(session, seconds=40)
+        for server in places.servers:
+            server.start()
+    with Receiver(port=port) as receiver:
+        delivered(session, len(urls), seconds=60)
 
-    assert has_it()
-    assert runs == ["d1"]
-
-
-def test_postgresql_that_was_down_gets_its_row(quick: Session, postgres: Postgres) -> None:
-    url = f"{postgres.url()}?table=outage&create=true"
-
-    survives(
-        quick, postgres, url, lambda: postgres.rows("SELECT result FROM outage WHERE task_id='d1'")
-    )
-
-
-def test_rabbitmq_that_was_down_gets_its_message(quick: Session, rabbitmq: RabbitMQ) -> None:
-    def has_it() -> bool:
-        ((_, body),) = rabbitmq.messages("outage")
-        return bool(json.loads(body)["result"] == {"n": 1})
-
-    survives(quick, rabbitmq, rabbitmq.url("?routing_key=outage"), has_it)
-
-
-def test_s3_that_was_down_gets_its_object(quick: Session, s3: S3) -> None:
-    survives(
-        quick, s3, s3.url("results/outage/{task_id}.json"), lambda: s3.objects()["outage/d1.json"]
-    )
-
-
-def test_gcs_that_was_down_gets_its_object(quick: Session, gcs: GCS) -> None:
-    survives(
-        quick,
-        gcs,
-        gcs.url("results/outage/{task_id}.json"),
-        lambda: gcs.objects()["outage/d1.json"],
-    )
+    assert sorted(runs) == sorted(urls)
+    assert [json.loads(each.body)["task_id"] for each in receiver.requests] == ["webhook"]
+    assert places.found() == {name: [(name, {"n": 1})] for name in places.urls}
+    assert (rows["attempts"] > 1).all()
+    assert set(rows["state"]) <= {"waiting", "sending"}
+    for error in rows["error"]:
+        assert error
+        assert "\n" not in error
+        assert PASSWORD not in error
+        assert QUOTED not in error
 
 
 def refused(session: Session, url: str) -> str:
