@@ -30,8 +30,8 @@ def test_two_notebooks_agree_and_what_they_save_shows_the_last_state(
 
     one.button("Pause").click()
 
-    one.says("⏸ paused")
-    two.says("⏸ paused")
+    one.says("‖ paused")
+    two.says("‖ paused")
     first.run(2)
     (still,) = [o for o in first.save().cells[1].outputs if o["data"]]
     assert set(still["data"]) == {"text/html", "text/plain"}
@@ -68,7 +68,7 @@ def works(board: BoardOnPage, session: Session) -> None:
     """It is there, and a click does what it says."""
     board.count("images", "pending", "1")
     board.button("Pause").click()
-    board.says("⏸ paused")
+    board.says("‖ paused")
     assert session.is_paused("images")
 
 

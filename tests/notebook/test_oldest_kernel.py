@@ -15,6 +15,7 @@ PYTHON = ROOT / ".venv-ipykernel629" / "bin" / "python"  # `make test` makes it
 PATIENCE = 180  # seconds
 
 OLD = [
+    "tests/notebook/test_board.py",
     "tests/notebook/test_cards.py",
     "tests/notebook/test_streams.py",
     "tests/notebook/test_saying.py",

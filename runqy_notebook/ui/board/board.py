@@ -30,7 +30,8 @@ class Board:
     Nothing runs before it is shown. It has two outputs. The first holds the widgets and, once it is
     closed, the still; the second holds a still all along: widgets resume when a page is loaded
     again, but a file that is opened later knows nothing of them. Where nobody is to click
-    (nbclient), there is a still alone.
+    (nbclient), there is a still alone; where nothing is kept (Voila), there is no still until the
+    end.
     """
 
     def __init__(
@@ -42,6 +43,7 @@ class Board:
         show_card: Callable[[TaskHandle | TaskGroup, Place], None],
         *,
         has_widgets: bool,
+        is_kept: bool,
         on_open: Callable[[Board], None],
         on_close: Callable[[Board], None],
     ) -> None:
@@ -52,6 +54,7 @@ class Board:
         self.cells: set[object] = set()  # where it was shown
         self.is_closed = False
         self._has_widgets = has_widgets
+        self._has_second = has_widgets and is_kept
         self._on_open = on_open
         self._on_close = on_close
         self._ending = ""
@@ -80,7 +83,7 @@ class Board:
         self._open()
         self.refresh()
         self._first.show()
-        if self._has_widgets:
+        if self._has_second:
             self._second.show()
 
     def say(self, text: str) -> None:
@@ -158,7 +161,10 @@ class Board:
             if self.session.is_closed:
                 self.close("disconnected")
                 return
-            self.refresh()
+            try:
+                self.refresh()
+            except Exception as error:  # noqa: BLE001 - a thread's edge
+                self._said = f"The board could not be brought up to date: {error!r}"
             self._keep_still()
             self._stopping.wait(INTERVAL)
 

@@ -46,6 +46,7 @@ class Boards:
             PANELS,
             show_card,
             has_widgets=self._has_widgets(),
+            is_kept=not _is_voila(),
             on_open=self._open.append,
             on_close=self._forget,
         )
@@ -64,6 +65,9 @@ class Boards:
     def _has_widgets(self) -> bool:
         """Whether somebody is there to click: a person, or who looks at a Voila page."""
         publisher = self._live.publisher
-        is_voila = os.environ.get("SERVER_SOFTWARE", "").startswith("voila")
-        is_seen = publisher.is_live and (publisher.is_attended or is_voila)
+        is_seen = publisher.is_live and (publisher.is_attended or _is_voila())
         return is_seen and find_spec("ipywidgets") is not None
+
+
+def _is_voila() -> bool:
+    return os.environ.get("SERVER_SOFTWARE", "").startswith("voila")

@@ -22,6 +22,7 @@ LOOK_EVERY: Final = 1.0  # seconds between two looks into Redis while events com
 LOOK_ANYHOW: Final = 2.0  # and while none do: foreign workers send none
 SEARCH_EVERY: Final = 20.0  # seconds between two searches for queues that nobody announced
 
+_LONGEST: Final = 1e8  # seconds that a task may wait or run
 _FAILURES: Final = frozenset({Kind.RETRIED, Kind.ARCHIVED, Kind.REDELIVERED})
 _ENDS: Final = frozenset({Kind.COMPLETED, *_FAILURES})
 _LEAVES: Final = frozenset({*_ENDS, Kind.RELEASED, Kind.DELETED})
@@ -122,13 +123,13 @@ class Pulse:
             second.enqueued += 1
         elif kind is Kind.STARTED:
             if (since := self._waiting.get(task_id)) is not None:
-                second.waited += max(0.0, event.at - since)
+                second.waited += _between(since, event.at)
                 second.n_waited += 1
         elif kind in _ENDS:
             second.completed += kind is Kind.COMPLETED
             second.failed += kind in _FAILURES
             if (since := self._running.get(task_id)) is not None:
-                second.ran += max(0.0, event.at - since)
+                second.ran += _between(since, event.at)
                 second.n_ran += 1
 
     def _remember(self, event: Event) -> None:
@@ -198,6 +199,12 @@ class Pulse:
             for second in (self._all.at(now), queue.seconds.at(now)):
                 if not second.n_waited:
                     second.waited, second.n_waited = record.oldest_pending_s, 1
+
+
+def _between(since: float, until: float) -> float:
+    """Seconds; 0 for what makes no sense, as anybody may publish events."""
+    seconds = until - since
+    return seconds if 0 <= seconds < _LONGEST else 0.0
 
 
 def _put(times: OrderedDict[str, float], task_id: str, at: float) -> None:
