@@ -7,7 +7,7 @@ OLDEST := .venv-ipykernel629
 ALONE  := tests/chaos tests/browser tests/redis/test_discovery.py
 
 .DEFAULT_GOAL := help
-.PHONY: help demo lab test chaos mutants coverage bench check examples build clean
+.PHONY: help demo lab test chaos soak mutants coverage bench check examples build clean
 
 help:  ## what can be made
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -27,6 +27,9 @@ test: $(VENV)/dev.done $(OLDEST)/made  ## run every test, on real servers and ke
 chaos: $(VENV)/dev.done  ## the failure tests in full length (about 20 minutes), as one table
 	@bash tests/install.sh
 	RUNQY_CHAOS=full $(BIN)/python -m pytest tests/chaos tests/redis/test_state_machine.py $(PYTEST)
+
+soak: $(VENV)/dev.done  ## the board for ten minutes at 600 events a second: does memory stay?
+	RUNQY_SOAK=600 $(BIN)/python -m pytest tests/browser/test_board_busy.py -k memory -s $(PYTEST)
 
 mutants: $(VENV)/dev.done  ## delete each line of Lua in turn and see which test notices (MUTANTS=--resume)
 	$(BIN)/python -m tests.mutants $(MUTANTS)

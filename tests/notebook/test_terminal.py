@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 import time
 from collections.abc import Iterator
@@ -110,3 +111,15 @@ def test_an_interrupt_ends_a_wait_at_once_and_says_that_the_task_goes_on(
     assert "The wait was interrupted. Task held goes on: wait again" in said
     assert took <= 1.5
     assert ": 7\n" in terminal.run("gate.set(); t.result(10)")
+
+
+def test_the_board_is_a_table(terminal: Terminal, session: Session) -> None:
+    session.enqueue("mail", {})
+
+    printed = terminal.run("%runqy board")
+
+    assert re.search(r"^queue +pending +active", printed, re.MULTILINE)
+    assert re.search(r"^mail +1 +0", printed, re.MULTILINE)
+    assert "Valkey" in printed
+    assert "This kernel's worker: running, serves q" in printed
+    assert terminal.run("%runqy board --close").strip() == "No board is open."

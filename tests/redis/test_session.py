@@ -285,3 +285,8 @@ def test_a_state_that_does_not_exist_is_told_with_those_that_do(session: Session
         "There is no state 'done'; the states are pending, active, scheduled, retry, completed, "
         "archived."
     )
+
+
+def test_without_ipython_there_is_no_board(session: Session) -> None:
+    with pytest.raises(UsageError, match="%load_ext runqy_notebook"):
+        session.board()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from typing import Any, Final
 
 from markupsafe import Markup
@@ -73,14 +74,16 @@ class Board:
         self._second = Output(publisher, self._second_bundle)
 
     def __repr__(self) -> str:
+        self._look()
         return self.text()
 
     def _ipython_display_(self) -> None:
         if not self._publisher.is_live:
-            print(self.text())
+            print(repr(self))
             return
         self.cells.add(self._publisher.cell_id)
         self._open()
+        self._look()
         self.refresh()
         self._first.show()
         if self._has_second:
@@ -97,21 +100,20 @@ class Board:
             if self.is_closed:
                 return
             self._ending = why
-            self._last = self._bundle()
+            self._last = self._last_bundle()
             self.is_closed = True
         self._stopping.set()
-        self.pulse.close()
-        thread = self._thread
-        if thread is not None and thread is not threading.current_thread():
-            thread.join(2.0)
-        for output in (self._first, self._second):
-            output.changed()
-        self._publisher.flush()  # before the widgets go that they showed
-        for panel in self.panels:
-            panel.close()
-        if self._widget is not None:
-            close_widgets(self._widget)
-        self._on_close(self)
+        with ExitStack() as ending:  # last thing first, and to the end even if one step fails
+            ending.callback(self._on_close, self)
+            if self._widget is not None:
+                ending.callback(close_widgets, self._widget)
+            for panel in self.panels:
+                ending.callback(panel.close)
+            ending.callback(self._publisher.flush)  # before the widgets go that they showed
+            for output in (self._first, self._second):
+                ending.callback(output.changed)
+            ending.callback(self._join)
+            ending.callback(self.pulse.close)
 
     def html(self) -> str:
         """A still of all panels that have something to keep."""
@@ -123,7 +125,6 @@ class Board:
 
     def text(self) -> str:
         """The same as plain text."""
-        self.pulse.look()
         parts = [f"{panel.title}\n{text}" for panel in self.panels if (text := panel.text())]
         return "\n\n".join([f"board: {self.session.server.title}", *parts])
 
@@ -132,14 +133,15 @@ class Board:
         write what is different.
         """
         self.pulse.look()
+        if self._has_widgets:
+            self._looked_at().look()
         with self._lock:
-            if self.is_closed:
+            if self.is_closed or not self._has_widgets:
                 return
-            if not self._has_widgets:
-                return
-            widget = self._tab or self._make()
+            if self._tab is None:
+                self._make()
             set_trait(self._status, "value", html.rendered("board/status.html", words=self._told()))
-            self.panels[widget.selected_index or 0].refresh()
+            self._looked_at().refresh()
 
     # --- inside ---------------------------------------------------------------------------------
 
@@ -168,15 +170,31 @@ class Board:
             self._keep_still()
             self._stopping.wait(INTERVAL)
 
+    def _join(self) -> None:
+        thread = self._thread
+        if thread is not None and thread is not threading.current_thread():
+            thread.join(2.0)
+
     def _keep_still(self) -> None:
         """Has the stills painted again where they are out of date."""
         is_time = time.monotonic() - self._still_at > STILL_EVERY
         if is_time and self.pulse.version != self._still_of:
+            self._look()
             self._still_at, self._still_of = time.monotonic(), self.pulse.version
             for output in (self._first, self._second):
                 output.changed()
 
-    def _make(self) -> Any:
+    def _look(self) -> None:
+        if not self.is_closed:
+            self.pulse.look()
+            for panel in self.panels:
+                panel.look()
+
+    def _looked_at(self) -> Panel:
+        """The panel whose tab is chosen."""
+        return self.panels[(self._tab.selected_index or 0) if self._tab else 0]
+
+    def _make(self) -> None:
         import ipywidgets
 
         self._tab = ipywidgets.Tab(
@@ -190,13 +208,18 @@ class Board:
         self._widget = ipywidgets.VBox([style, self._tab, self._status])
         self._widget.add_class("runqy-board")
         answer(self._widget, self._publisher)
-        return self._tab
 
     def _told(self) -> str:
         return self._said or self.pulse.problem
 
     def _bundle(self) -> Bundle:
         return {"text/html": self.html(), "text/plain": self.text()}
+
+    def _last_bundle(self) -> Bundle:
+        try:
+            return self._bundle()
+        except Exception as error:  # noqa: BLE001 - a fault of a panel keeps no board open
+            return {"text/plain": f"(This board cannot be shown: {type(error).__name__})"}
 
     def _first_bundle(self) -> Bundle:
         if self.is_closed:

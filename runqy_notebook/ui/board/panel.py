@@ -55,6 +55,11 @@ class Panel:
         """Makes the widget."""
         raise NotImplementedError
 
+    def look(self) -> None:
+        """Asks Redis for what it shows, where it is time to. Comes before `refresh`, and now and
+        then for the stills while it is not looked at.
+        """
+
     def refresh(self) -> None:
         """Writes what is different now into the widgets that are there; called while it is looked
         at, when something changed or a second passed.

@@ -64,8 +64,17 @@ class WorkerPanel(Panel):
         controls = ipywidgets.HBox(row, layout={"flex_flow": "row wrap"})
         return ipywidgets.VBox([controls, self._told])
 
+    def look(self) -> None:
+        if time.monotonic() - self._looked_at < LOOK_EVERY:
+            return
+        self._looked_at = time.monotonic()
+        try:
+            self._others = self.context.session.worker_records()
+            self._health = self.context.session.server_health()
+        except RunqyError:
+            self._others, self._health = [], None  # the pulse says why
+
     def refresh(self) -> None:
-        self._look()
         worker = self.context.session.worker
         if self._concurrency() != self._shown_concurrency:  # changed elsewhere
             self._shown_concurrency = self._slots.value = self._concurrency()
@@ -93,16 +102,6 @@ class WorkerPanel(Panel):
         if worker is not None:
             return worker.status.concurrency
         return self.context.session.settings.concurrency
-
-    def _look(self) -> None:
-        if time.monotonic() - self._looked_at < LOOK_EVERY:
-            return
-        self._looked_at = time.monotonic()
-        try:
-            self._others = self.context.session.worker_records()
-            self._health = self.context.session.server_health()
-        except RunqyError:
-            self._others, self._health = [], None  # the pulse says why
 
     # --- what the buttons do --------------------------------------------------------------------
 
