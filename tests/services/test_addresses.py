@@ -151,13 +151,7 @@ def test_a_webhook_that_comes_late_has_an_address_of_gcs_that_is_good(
 
 @pytest.mark.parametrize(
     "place",
-    [
-        "store/results/other/t1.json",
-        "store/private/late/t1.json",
-        "store/results/late/../x.json",
-        "unknown/results/late/t1.json",
-        "notice/results/late/t1.json",
-    ],
+    ["store/results/other/t1.json", "store/private/late/t1.json", "notice/results/late/t1.json"],
 )
 def test_nothing_else_is_signed_whatever_redis_says(
     quick: Session, s3: S3, redis: redis_py.Redis, place: str
