@@ -245,7 +245,8 @@ class DestinationError(RunqyError):
 
     def __init__(self, problem: str) -> None:
         self.problem = problem
-        super().__init__(f"Nothing is delivered there: {problem}.")
+        end = "" if problem.endswith("?") else "."
+        super().__init__(f"Nothing is delivered there: {problem}{end}")
 
 
 class UsageError(RunqyError):

@@ -35,10 +35,10 @@ LUA = Path("runqy_notebook/broker/lua")
 HANGS_AFTER = 120.0  # seconds; a mutant that never ends is noticed too
 
 TESTS = {
-    "attempted.lua": ["deliver/outbox", "deliver/files"],
+    "attempted.lua": ["deliver/outbox", "deliver/files", "deliver/whereabouts"],
     "beat.lua": ["redis/heartbeat"],
     "cancel.lua": ["redis/control", "redis/hearing", "deliver/owed"],
-    "collect.lua": ["deliver/outbox", "deliver/owed"],
+    "collect.lua": ["deliver/outbox", "deliver/owed", "deliver/whereabouts"],
     "delete.lua": ["redis/control", "redis/hearing"],
     "doubt.lua": ["redis/doctor"],
     "enqueue.lua": ["redis/enqueue", "redis/hearing"],
@@ -79,7 +79,13 @@ TESTS = {
         "redis/hearing",
     ],
     "lib/now.lua": ["redis/settle", "redis/enqueue"],
-    "lib/outbox.lua": ["deliver/outbox", "deliver/settling", "deliver/owed", "deliver/files"],
+    "lib/outbox.lua": [
+        "deliver/outbox",
+        "deliver/settling",
+        "deliver/owed",
+        "deliver/files",
+        "deliver/whereabouts",
+    ],
     "lib/outcomes.lua": ["redis/settle", "redis/control", "deliver/settling", "redis/hearing"],
     "lib/owe.lua": ["deliver/owed", "deliver/settling"],
     "lib/places.lua": ["redis/doctor"],

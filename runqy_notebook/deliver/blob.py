@@ -69,7 +69,10 @@ class Blob:
         try:
             told = message.told() if not message.content else _head(message)
             place = filled(self._template, told, message.id)
-            content, form = _content(message, told, self.suffix)
+            try:
+                content, form = _content(message, told, self.suffix)
+            except DestinationError as error:
+                return Failed(error.problem, time.monotonic() - began, is_final=True)
             seconds = limits.deadline + _size(content) / _SLOWEST
             result_url = self._put(place, content, form, seconds, message.id)
         except Exception as error:  # noqa: BLE001 - stores raise errors of many libraries
@@ -123,6 +126,7 @@ def _content(message: Message, told: dict[str, Any], suffix: str) -> tuple[bytes
         return message.content.path, message.content.form
     value = told.get("result")
     form = forms.form_of(value, suffix)
+    forms.check(value, form, suffix)
     if form == forms.JSON:
         return json.dumps(value, ensure_ascii=False).encode("utf-8", "replace"), form
     return forms.encoded(value, form, suffix), form

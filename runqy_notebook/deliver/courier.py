@@ -272,12 +272,13 @@ class Courier:
         self._on_attempt(report)
         row, to = report.row, self._directory.shown(report.row.to)
         again = f"%runqy deliveries --retry {row.id} tries again."
+        why = report.error.rstrip(".")
         about = f"The result of task {one_line(row.task_id, 80)}" if row.task_id else "A message"
         if report.state is DeliveryState.GONE:
             self._notice(f"{to} {report.error}: nothing more is delivered there. {again}")
         elif report.state is DeliveryState.FAILED:
             times = "1 attempt" if report.made == 1 else f"{report.made} attempts"
-            self._notice(f"{about} did not reach {to} in {times}: {report.error} {again}")
+            self._notice(f"{about} did not reach {to} in {times}: {why}. {again}")
 
     def _fault(self, error: Exception) -> None:
         told = f"Something went wrong in a delivery: {type(error).__name__}: {one_line(error)}"

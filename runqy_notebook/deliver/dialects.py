@@ -18,7 +18,7 @@ def engine_of(url: Any, seconds: float) -> Any:
     limits = _time_limits(url.get_backend_name(), url.get_driver_name(), seconds)
     made = sa.create_engine(url, pool_pre_ping=True, hide_parameters=True, **limits)
     if is_mysql(made.dialect):
-        sa.event.listen(made, "connect", _be_strict)
+        sa.event.listen(made, "connect", _agree)
     return made
 
 
@@ -82,10 +82,13 @@ def _bytes(text: Any) -> Any:
     return sa.cast(same, sa.BINARY)
 
 
-def _be_strict(connection: Any, record: object) -> None:
-    """Has the server refuse what it would cut."""
+def _agree(connection: Any, record: object) -> None:
+    """Has MySQL refuse what it would cut, and take moments for what they are: UTC."""
     cursor = connection.cursor()
-    cursor.execute("SET SESSION sql_mode = CONCAT(@@SESSION.sql_mode, ',STRICT_ALL_TABLES')")
+    cursor.execute(
+        "SET SESSION sql_mode = CONCAT(@@SESSION.sql_mode, ',STRICT_ALL_TABLES'),"
+        " time_zone = '+00:00'"
+    )
     cursor.close()
 
 

@@ -29,7 +29,15 @@ _BY_SUFFIX: Final = {
     ".csv": CSV,
     ".txt": TEXT,
     **dict.fromkeys((".png", ".jpg", ".jpeg", ".webp", ".svg", ".pdf"), PICTURE),
+    **dict.fromkeys((".gif", ".tif", ".tiff", ".bmp"), PICTURE),
 }
+_OTHERS: Final = frozenset(
+    {
+        *(".feather", ".h5", ".hdf5", ".htm", ".html", ".npz", ".orc", ".pickle", ".pkl"),
+        *(".gz", ".mp3", ".mp4", ".wav", ".xls", ".xlsx", ".xml", ".zip"),
+    }
+)
+"""Suffixes of what is not made here: a file must be what its name says."""
 
 
 def form_of(value: object, suffix: str = "") -> str:
@@ -44,6 +52,14 @@ def form_of(value: object, suffix: str = "") -> str:
     return next((form for form, is_one in _BY_TYPE if is_one(value)), JSON)
 
 
+def check(value: object, form: str, suffix: str) -> None:
+    """Raises DestinationError where a file with this suffix is of a form that is not made here;
+    bytes and text are written as they are.
+    """
+    if suffix.lower() in _OTHERS and form != BYTES and not isinstance(value, str):
+        raise _unfit(value, suffix)
+
+
 def encoded(value: object, form: str, suffix: str = "") -> bytes:
     """The value in a form; raises DestinationError where it has none such, PayloadError for what is
     no JSON, and whatever the value raises.
@@ -52,6 +68,7 @@ def encoded(value: object, form: str, suffix: str = "") -> bytes:
         return bytes(value)  # type: ignore[call-overload, no-any-return]
     if form == TEXT and isinstance(value, str):
         return value.encode("utf-8", "replace")
+    check(value, form, suffix)
     if form in (JSON, TEXT):
         return encode_value(value)
     if form == ARRAY:
@@ -107,12 +124,15 @@ def _picture(value: Any, suffix: str) -> bytes:
     if _is_figure(figure):  # of an axes, too
         figure.savefig(buffer, format="jpg" if kind == "jpeg" else kind)
     elif _is_image(value):
-        value.save(buffer, format={"jpg": "jpeg"}.get(kind, kind).upper())
+        value.save(buffer, format=_PIL.get(kind, kind))
     elif (png := getattr(value, "_repr_png_", None)) and kind == "png":
         return bytes(png())
     else:
         raise _unfit(value, suffix)
     return buffer.getvalue()
+
+
+_PIL: Final = {"jpg": "jpeg", "tif": "tiff"}
 
 
 def _is_figure(value: object) -> bool:

@@ -25,7 +25,7 @@ def checked_template(template: str, what: str) -> str:
         if name not in FIELDS:
             raise DestinationError(
                 f"{what} has no field {one_line(name, 40)!r}; there are "
-                f"{', '.join(f'{{{field}}}' for field in FIELDS)}"
+                f"{', '.join(f'{{{field}}}' for field in FIELDS)}."
                 f"{did_you_mean(name, FIELDS)}".rstrip(".")
             )
     bare = _FIELD.sub("x", template)

@@ -128,10 +128,11 @@ class _Packing:
 
     def _with_file(self, address: Address, form: str) -> Address:
         """For a sink of files."""
-        if form in _PLAIN and self._is_small():
-            return address
         suffix = self._packer._suffix(address) or ""
         try:
+            forms.check(self._value, form, suffix)
+            if form in _PLAIN and self._is_small():
+                return address
             if form == forms.JSON:
                 if self._text is None:
                     raise DestinationError(self._problem)

@@ -12,6 +12,12 @@ from runqy_notebook.deliver.dialects import has_id, insertion
 KEYS: Final = ("task_id", "id")
 """Columns that may hold a task's id; the first one that the table has does."""
 
+TOLD: Final = (
+    *("queue", "status", "result", "error"),
+    *("attempt", "completed_at", "result_url"),
+)
+"""Columns that are written where the table has them."""
+
 
 def values_of(told: Mapping[str, Any]) -> dict[str, Any]:
     """What is told of the task, for columns. Databases know no NUL in text."""
@@ -50,7 +56,10 @@ def fitting(column: Any, value: Any) -> Any:
     if column.name == "result":
         if isinstance(column.type, sa.JSON):
             return sa.null() if value is None else value
-        return None if value is None else json.dumps(value, ensure_ascii=False)
+        if value is None:
+            return None
+        text = json.dumps(value, ensure_ascii=False)
+        return text.encode() if isinstance(column.type, sa.LargeBinary) else text
     if isinstance(value, datetime) and isinstance(column.type, sa.DateTime):
         return value if column.type.timezone else value.replace(tzinfo=None)
     if isinstance(value, datetime):

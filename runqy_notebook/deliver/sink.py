@@ -47,6 +47,7 @@ class Message:
             told = dict(held) if isinstance(held, dict) else {}
         else:
             now = datetime.now(timezone.utc).isoformat(timespec="milliseconds")
+            now = now.replace("+00:00", "Z")
             told = {
                 "task_id": self.task_id or self.id,
                 "queue": "",

@@ -78,7 +78,7 @@ def _maker(parts: SinkURL) -> Callable[..., Sink]:
             return cast("Callable[..., Sink]", other.load())
     known = schemes()
     raise DestinationError(
-        f"nothing here delivers to {one_line(parts.scheme, 40)}:// (but to {', '.join(known)})"
+        f"nothing here delivers to {one_line(parts.scheme, 40)}:// (but to {', '.join(known)})."
         f"{did_you_mean(parts.kind, known)}".rstrip(".")
     )
 

@@ -87,7 +87,7 @@ class GCS:
     def __init__(self, query: Mapping[str, str], seconds: float) -> None:
         from gcsfs.core import GCSFileSystem  # what gcsfs gives by itself asks over gRPC first
 
-        token = query.get("token", "")
+        token = query.get("token", "google_default")  # else gcsfs tries four ways, for 16 s
         if ("/" in token or token.endswith(".json")) and not Path(token).is_file():
             raise DestinationError("the key file that its ?token= names is not there")
         self._endpoint = query.get("endpoint_url", "https://storage.googleapis.com")
@@ -95,7 +95,8 @@ class GCS:
             skip_instance_cache=True,
             use_listings_cache=False,
             consistency="md5",
-            **{name: query[name] for name in ("endpoint_url", "project", "token") if name in query},
+            token=token,
+            **{name: query[name] for name in ("endpoint_url", "project") if name in query},
         )
 
     def put(self, place: str, content: bytes | Path, kind: str, seconds: float) -> None:

@@ -13,15 +13,12 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from runqy_notebook.deliver.dialects import engine_of, fresh_table
-from runqy_notebook.deliver.rows import KEYS, values_of, write
+from runqy_notebook.deliver.rows import KEYS, TOLD, values_of, write
 from runqy_notebook.deliver.sink import Attempt, Delivered, Failed, Limits, Message
 from runqy_notebook.deliver.urls import SinkURL, shown
 from runqy_notebook.errors import DestinationError, one_line
 
-BOUND: Final = (
-    *("task_id", "queue", "status", "result", "error"),
-    *("attempt", "completed_at", "result_url"),
-)
+BOUND: Final = ("task_id", *TOLD)
 """What a statement of the user's may bind, as `:task_id`."""
 
 _OWN = ("table", "create", "statement")
@@ -68,6 +65,10 @@ class Table:
             made = sa.make_url(self._parts.without(*_OWN))
             made = made.set(drivername=_DRIVERS.get(made.drivername, made.drivername))
             self._dialect = made.get_dialect()()
+            if made.get_dialect().is_async:
+                raise DestinationError(
+                    f"{self._parts.scheme}:// is an asynchronous driver; write {self._parts.kind}://"
+                )
             made.get_dialect().import_dbapi()
         except ModuleNotFoundError as error:
             missing = str(error.name)
@@ -104,12 +105,11 @@ class Table:
                     connection.execute(sa.text(self._statement), self._bound(values))
         except _UnusableError as error:
             return Failed(str(error), time.monotonic() - began)
-        except sa.exc.StatementError as error:  # its own text quotes the parameters
-            why = self._parts.scrubbed(f"{type(error).__name__}: {error.orig or error}")
+        except (sa.exc.SQLAlchemyError, OSError, ValueError, TypeError) as error:
             self._table = None  # it may have been changed
-            return Failed(why, time.monotonic() - began)
-        except (sa.exc.SQLAlchemyError, OSError) as error:
-            why = self._parts.scrubbed(f"{type(error).__name__}: {error}")
+            told = getattr(error, "orig", None) or error  # SQLAlchemy's own text quotes parameters,
+            text = str(told).partition("\nDETAIL:")[0]  # and PostgreSQL's details quote rows
+            why = self._parts.scrubbed(f"{type(error).__name__}: {text}")
             return Failed(why, time.monotonic() - began)
         return Delivered(None, time.monotonic() - began)
 
@@ -146,6 +146,11 @@ class Table:
             if not any(key in table.columns for key in KEYS):
                 raise _UnusableError(
                     f"the table {one_line(self._table_name, 80)!r} has no column task_id, nor id"
+                )
+            if not any(name in table.columns for name in TOLD):
+                raise _UnusableError(
+                    f"the table {one_line(self._table_name, 80)!r} has none of the columns "
+                    f"{', '.join(TOLD)}"
                 )
             self._table = table
             return table

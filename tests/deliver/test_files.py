@@ -11,6 +11,7 @@ import fsspec
 import numpy as np
 import pandas as pd
 import pytest
+from PIL import Image
 
 from runqy_notebook import Session, deliver, task
 from runqy_notebook.deliver.blob import Blob
@@ -66,6 +67,8 @@ def ran(session: Session) -> Ran:
         ("x", None, b"null"),
         ("x.csv", pd.DataFrame({"a": [1], "b": ["x"]}), b"a,b\n1,x\n"),
         ("x.svg", "<svg/>", b"<svg/>"),
+        ("x.pkl", b"\x80", b"\x80"),
+        ("x.html", "<p>", b"<p>"),
     ],
 )
 def test_a_result_becomes_a_file(
@@ -90,6 +93,8 @@ def test_an_array_without_a_suffix_is_an_array(ran: Ran, tmp_path: Path) -> None
         ("x.png", {"a": 1}, "a result of type dict makes no .png"),
         ("x.npy", [object()], "makes no .npy"),
         ("x.json", object(), "object"),
+        ("x.xlsx", pd.DataFrame({"a": [1]}), "a result of type pandas DataFrame makes no .xlsx"),
+        ("x.pkl", {"a": 1}, "a result of type dict makes no .pkl"),
     ],
 )
 def test_a_result_that_makes_no_such_file_fails_with_the_reason(
@@ -100,6 +105,14 @@ def test_a_result_that_makes_no_such_file_fails_with_the_reason(
     assert list(rows["state"]) == ["failed"]
     assert told in rows["error"].iloc[0]
     assert not (tmp_path / name).exists()
+
+
+@pytest.mark.parametrize("kind", ["png", "jpg", "gif", "tif", "bmp", "webp"])
+def test_a_picture_is_what_its_suffix_says(ran: Ran, tmp_path: Path, kind: str) -> None:
+    ran(f"file://{tmp_path}/x.{kind}", Image.new("RGB", (3, 2)))
+
+    with Image.open(tmp_path / f"x.{kind}") as found:
+        assert (found.format or "").lower() in (kind, {"jpg": "jpeg", "tif": "tiff"}.get(kind))
 
 
 def test_memory_keeps_files_for_this_process(ran: Ran) -> None:

@@ -1,6 +1,7 @@
 """Which sink a URL opens, and what is said where none does."""
 
 import importlib.util
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -50,8 +51,6 @@ def _pigeons(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         f"[{sinks.GROUP}]\npigeon = {__name__}:Pigeon\ns3 = {__name__}:Pigeon\n"
     )
     monkeypatch.syspath_prepend(str(tmp_path))
-    import sys
-
     monkeypatch.setitem(sys.modules, __name__, sys.modules[__name__])
     taken.clear()
 
@@ -91,6 +90,8 @@ def test_our_own_schemes_are_not_for_others() -> None:
         ("sqlite:///x.db", "which table"),
         ("postgresql://u:s3cret@h/db", "which table"),
         ("postgresql://u:s3cret@h:port/db?table=x", "no URL of a database"),
+        ("postgresql+asyncpg://u:s3cret@h/db?table=x", "write postgresql://"),
+        ("mysql+pg8000://u:s3cret@h/db?table=x", "no URL of a database"),
         ("amqp://u:s3cret@h", "where to"),
         ("amqp://u:s3cret@h/x?declare=odd", "one of direct"),
         ("amqp://u:s3cret@h/x?key=y", "has no 'key'"),
@@ -112,6 +113,7 @@ def test_a_url_that_is_of_no_use_is_one_line_without_its_secret(url: str, proble
         ("gs://b/x", "gcsfs", "gcs"),
         ("sqlite:///x?table=t", "sqlalchemy", "sql"),
         ("postgresql://h/d?table=t", "sqlalchemy", "postgres"),
+        ("mysql://h/d?table=t", "sqlalchemy", "mysql"),
         ("amqp://h/x", "pika", "amqp"),
     ],
 )
@@ -124,6 +126,20 @@ def test_a_missing_package_is_one_line_with_the_command(
     with pytest.raises(DestinationError) as caught:
         open_sink(url)
 
+    assert f"pip install 'runqy-notebook[{extra}]'" in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(("scheme", "driver"), [("postgresql", "psycopg"), ("mysql", "pymysql")])
+def test_a_missing_driver_is_one_line_with_the_command(
+    scheme: str, driver: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, driver, None)  # as if it were not there
+
+    with pytest.raises(DestinationError) as caught:
+        open_sink(f"{scheme}://h/d?table=t")
+
+    extra = {"psycopg": "postgres", "pymysql": "mysql"}[driver]
     assert f"pip install 'runqy-notebook[{extra}]'" in str(caught.value)
     assert "\n" not in str(caught.value)
 

@@ -46,10 +46,10 @@ def test_a_second_run_updates_the_row_that_the_application_made(
         return int(payload["n"])
 
     session.start_worker("mail")
-    for n in (1, 2, 2):  # the last one changes nothing
+    for made, n in enumerate((1, 2, 2), 1):  # the last one changes nothing
         session.enqueue("mail", {"n": n}, id="a1").result(20)
         session.delete("a1")
-    delivered(session, 3)
+        delivered(session, made)
 
     assert mariadb.rows("SELECT id, owner, status, result FROM app") == [
         ("a1", "ann", "completed", "2")
@@ -98,6 +98,20 @@ def test_a_statement_of_the_users_is_executed_in_mysql(session: Session, mariadb
     delivered(session)
 
     assert mariadb.rows("SELECT what, told FROM log") == [("%s' :x", "[1]")]
+
+
+def test_moments_are_utc_wherever_the_server_is(session: Session, mariadb: MariaDB) -> None:
+    """A TIMESTAMP is taken for the time of the connection's zone."""
+    mariadb.rows("SET GLOBAL time_zone = '+05:00'")
+    mariadb.rows("CREATE TABLE zoned (id varchar(64) PRIMARY KEY, completed_at timestamp NULL)")
+
+    session.destination("zoned", f"{mariadb.url()}?table=zoned")
+    session.deliver("zoned", 1, task_id="z1")
+    delivered(session)
+    mariadb.rows("SET GLOBAL time_zone = SYSTEM")
+
+    ((age,),) = mariadb.rows("SELECT unix_timestamp() - unix_timestamp(completed_at) FROM zoned")
+    assert abs(age) < 60
 
 
 def test_a_wrong_password_of_mysql_is_one_line_without_the_password(

@@ -114,10 +114,10 @@ def test_what_was_down_for_half_a_minute_gets_each_result_once(
         assert QUOTED not in error
 
 
-def refused(session: Session, url: str) -> str:
+def refused(session: Session, url: str, value: object = None) -> str:
     """What is told of a destination that does not let us in."""
     session.destination("store", url)
-    session.deliver("store", {"n": 1}, task_id="r1")
+    session.deliver("store", {"n": 1} if value is None else value, task_id="r1")
     wait_until(lambda: list(session.deliveries()["attempts"] > 1) == [True], "refused", 30)
     (row,) = session.deliveries().itertuples()
     assert row.state in ("waiting", "sending")
