@@ -94,7 +94,7 @@ def as_text(bundle: Mapping[str, Any]) -> dict[str, str]:
 
 def _as_text(value: Any) -> str:
     if isinstance(value, str):
-        return value
+        return value.encode("utf-8", "replace").decode()  # a page takes no half characters
     if isinstance(value, bytes):
         return base64.b64encode(value).decode()
     return json.dumps(value, default=str)

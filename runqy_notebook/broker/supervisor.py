@@ -127,7 +127,9 @@ class Supervisor:
     def wait(self, seconds: float) -> None:
         """Sleeps, but not past the end of the server (SIGCHLD) or a wish to stop (SIGTERM)."""
         signal.setitimer(signal.ITIMER_REAL, seconds)
-        self.is_stopping |= signal.sigwait(SIGNALS) == signal.SIGTERM
+        woken_by = signal.sigwait(SIGNALS)
+        # Of several it takes the lowest number: an alarm each time, where the server is slow.
+        self.is_stopping |= signal.SIGTERM in {woken_by, *signal.sigpending()}
 
     def spawn(self) -> None:
         """Starts the server's process; `wait_until_up` tells what becomes of it."""

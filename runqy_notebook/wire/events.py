@@ -7,6 +7,7 @@ none. The queues' keys stay the truth.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from enum import Enum
@@ -17,6 +18,8 @@ from runqy_notebook.wire.states import State
 
 LARGEST_RESULT: Final = 64 * 2**10
 """Bytes of JSON up to which a result goes along with the news that it is there."""
+
+_LONE_SURROGATES: Final = re.compile("[\ud800-\udc7f\udd00-\udfff]")
 
 
 class Kind(str, Enum):
@@ -123,7 +126,9 @@ _NUMBERS: Final = {"attempt": int, "attempts": int, "done": float, "total": floa
 
 
 def encode_event(event: Event) -> bytes:
-    """The event as JSON text; what is empty is left out."""
+    """The event as JSON text; what is empty is left out. Bytes that `to_text` kept are as they
+    were; other halves of characters, which no UTF-8 has, are replaced.
+    """
     fields: dict[str, object] = {
         "event": event.kind.value,
         "id": event.task_id,
@@ -137,7 +142,8 @@ def encode_event(event: Event) -> bytes:
         fields["state"] = event.state.value
     if event.lines:
         fields["lines"] = list(event.lines)
-    text = json.dumps(fields, ensure_ascii=False).encode("utf-8", "surrogateescape")
+    plain = _LONE_SURROGATES.sub("\ufffd", json.dumps(fields, ensure_ascii=False))
+    text = plain.encode("utf-8", "surrogateescape")
     if event.result is not None:
         text = text[:-1] + b', "result": ' + event.result + b"}"
     return text

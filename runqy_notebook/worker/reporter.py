@@ -180,8 +180,7 @@ class Reporter:
         if report.is_silent:
             return
         report.end()
-        self._tell(report)
-        self._note(report)
+        self._hand_on([report])
 
     def stop(self, seconds: float) -> None:
         """Ends the thread."""
@@ -197,15 +196,19 @@ class Reporter:
                 self._turn.wait_for(lambda: self._marked or self._is_stopping)
                 self._turn.wait_for(lambda: self._is_stopping, GATHER)
                 marked, self._marked = list(self._marked), {}
-            try:
-                for report in marked:
-                    self._tell(report)
-                for report in marked:
-                    self._note(report)
-            except Exception as error:  # noqa: BLE001 - a thread's edge: report, carry on
-                self._on_fault(error)
+            self._hand_on(marked)
             with self._turn:
                 self._turn.wait_for(lambda: self._is_stopping, INTERVAL)
+
+    def _hand_on(self, reports: list[TaskReport]) -> None:
+        """What goes wrong here costs what was said, and never the task."""
+        try:
+            for report in reports:
+                self._tell(report)
+            for report in reports:
+                self._note(report)
+        except Exception as error:  # noqa: BLE001 - a thread's edge: report, carry on
+            self._on_fault(error)
 
     def _tell(self, report: TaskReport) -> None:
         with report.turn:

@@ -331,6 +331,20 @@ def test_an_overdue_task_does_not_keep_the_server_up(state: Path) -> None:
     wait_until(lambda: is_gone(server.pid), "ended")
 
 
+def test_a_server_that_does_not_answer_is_not_unused_and_can_be_ended(state: Path) -> None:
+    server = embedded.ensure(state, ttl=0.5)
+    os.kill(server.pid, signal.SIGSTOP)
+    begun = time.monotonic()
+
+    wait_until(lambda: time.monotonic() > begun + 1.5, "unused for long")
+    was_gone = is_gone(server.pid)
+    embedded.stop(state)
+
+    assert not was_gone
+    wait_until(lambda: is_gone(server.pid), "ended", supervisor.SHUTDOWN_SECONDS + 5)
+    assert not (state / "server.json").exists()
+
+
 def test_the_log_does_not_grow_for_ever(state: Path) -> None:
     embedded.ensure(state, ttl=1.0)
 

@@ -20,7 +20,7 @@ from runqy_notebook import current_task
 from runqy_notebook.broker.inspect import Inspector
 from runqy_notebook.broker.notes import LINES, Note
 from runqy_notebook.events import Events
-from runqy_notebook.running import CURRENT
+from runqy_notebook.running import CURRENT, Report
 from runqy_notebook.wire.events import Event, Kind
 from runqy_notebook.worker.reporter import MOST_LINES
 from tests.broking import broker_of, claim, done, push, retried, settle, sweep
@@ -60,6 +60,14 @@ def hear(
     with working(url, registry_of(handler), events=heard.hub, **options):
         wait_until(lambda: heard.has_ended(*ids), f"not all ended: {heard.events}")
     return heard
+
+
+def report() -> Report:
+    """That of the task that is run here."""
+    task = CURRENT.get()
+    assert task is not None
+    assert task.report is not None
+    return task.report
 
 
 def test_prints_of_handlers_at_the_same_time_go_each_to_its_task(
@@ -398,6 +406,114 @@ def test_who_listens_badly_ends_nothing(redis: redis_py.Redis, url: str) -> None
     push(redis, "t1")
     with working(url, registry_of(print), events=heard.hub):
         wait_until(lambda: heard.has_ended("t1"), "it did not end")
+
+
+def test_what_cannot_be_told_costs_itself_and_not_the_task(redis: redis_py.Redis, url: str) -> None:
+    def handler(payload: object) -> None:
+        report().show({"text/plain": 7})  # type: ignore[dict-item]
+        print("more")
+
+    heard = Heard()
+    push(redis, "t1")
+    with working(url, registry_of(handler), events=heard.hub) as worker:
+        wait_until(lambda: heard.has_ended("t1"), "it did not end")
+        assert told(worker, "TypeError")
+
+    assert heard.of("t1", Kind.COMPLETED)
+    assert heard.lines("t1") == ["more"]
+
+
+def test_of_many_displays_the_newest_are_told_and_the_rest_counted(
+    redis: redis_py.Redis, url: str
+) -> None:
+    def handler(payload: object) -> None:
+        for number in range(30):
+            report().show({"text/plain": str(number)})
+
+    displayed = hear(redis, url, handler).of("t1", Kind.DISPLAYED)
+
+    assert [event.data for event in displayed][-1] == {"text/plain": "29"}
+    assert len(displayed) + sum(event.dropped for event in displayed) == 30
+    assert len(displayed) < 30
+
+
+def test_no_more_of_a_display_than_it_can_carry_goes_over_redis(
+    redis: redis_py.Redis, url: str
+) -> None:
+    data = {"text/plain": "a figure", "text/html": "x" * 70_000, "video/mp4": "AAAA"}
+    pubsub = redis.pubsub()
+    pubsub.subscribe("asynq:events:0:mail_default")
+    found: list[dict[str, Any]] = []
+
+    def has_come() -> bool:
+        message = pubsub.get_message(timeout=0.1)
+        if message and message["type"] == "message":
+            found.append(json.loads(message["data"]))
+        return any(each["event"] == "displayed" for each in found)
+
+    heard = hear(redis, url, lambda payload: report().show(data, "fig"))
+    wait_until(has_come, f"no display: {found}")
+    pubsub.close()
+
+    assert [event.data for event in heard.of("t1", Kind.DISPLAYED)] == [data]
+    assert found[-1]["data"] == {"text/plain": "a figure"}
+
+
+def test_lines_that_redis_did_not_take_are_counted_when_it_takes_some_again(
+    redis: redis_py.Redis, url: str
+) -> None:
+    heard = Heard()
+
+    def is_told(line: str) -> bool:
+        print(line)
+        wait_until(lambda: line in heard.lines("t1"), f"{line} was not told")
+        return True
+
+    def handler(payload: object) -> None:
+        redis.replicaof("127.0.0.1", "1")  # which makes it read-only
+        try:
+            is_told("lost")
+            is_told("lost, too")  # a round later: the first one was refused by then
+        finally:
+            redis.replicaof("NO", "ONE")
+        wait_until(lambda: is_told("taken") and Inspector(redis).said("t1").lines, "never taken")
+
+    push(redis, "t1")
+    with working(url, registry_of(handler), events=heard.hub):
+        wait_until(lambda: heard.has_ended("t1"), "it did not end", 20)
+
+    said = Inspector(redis).said("t1")
+    assert said.dropped >= 2
+    assert set(said.lines) == {"taken"}
+    assert said.dropped + len(said.lines) == len(heard.lines("t1"))
+
+
+def test_a_handler_has_figures_of_its_own(redis: redis_py.Redis, url: str) -> None:
+    matplotlib = pytest.importorskip("matplotlib")
+    matplotlib.use("Agg")
+    from matplotlib import pyplot as plt
+    from matplotlib._pylab_helpers import Gcf
+
+    def handler(payload: object) -> None:
+        assert plt.get_fignums() == []
+        assert not Gcf.figs
+        figure = plt.figure(7)
+        plt.figure("named")
+        assert plt.fignum_exists(7)
+        assert Gcf.figs[7].canvas.figure is figure
+        del Gcf.figs[7]
+        assert plt.get_figlabels() == ["named"]
+        plt.close("all")
+
+    of_all = Gcf.figs
+    plt.figure(1)
+    heard = hear(redis, url, handler)
+    found, after = plt.get_fignums(), Gcf.figs
+    plt.close("all")
+
+    assert heard.of("t1", Kind.COMPLETED), heard.events
+    assert found == [1]
+    assert after is of_all
 
 
 def test_listeners_are_called_on_behalf_of_no_task(redis: redis_py.Redis, url: str) -> None:

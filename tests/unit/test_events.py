@@ -53,6 +53,16 @@ def test_an_id_that_is_no_utf_8_survives_it_too() -> None:
     assert decode_event(encode_event(event)).task_id == event.task_id  # type: ignore[union-attr]
 
 
+@pytest.mark.parametrize("half", [0xD800, 0xDC7F, 0xDD00, 0xDFFF])
+def test_half_a_character_is_replaced_and_what_to_text_kept_of_bytes_is_not(half: int) -> None:
+    event = Event(Kind.DISPLAYED, "t\udcff", "q", 1.0, data={"text/plain": f"a{chr(half)}b"})
+
+    told = decode_event(encode_event(event))
+
+    assert told is not None
+    assert (told.task_id, told.data) == ("t\udcff", {"text/plain": "a\ufffdb"})
+
+
 WHOLE: dict[str, Any] = {"event": "started", "id": "t1", "queue": "q", "at": 1}
 
 

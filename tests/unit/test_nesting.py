@@ -139,8 +139,61 @@ def test_a_loop_that_is_not_ours_refuses_nesting_while_ours_are_open() -> None:
 
 def test_cancelled_timers_are_forgotten() -> None:
     async def many() -> int:
+        asyncio.get_running_loop().call_later(500, print)  # before all of them
         for _ in range(2_000):
             await asyncio.wait_for(asyncio.sleep(0), 1_000)
         return len(asyncio.get_running_loop()._scheduled)  # type: ignore[attr-defined]
 
     assert run(many()) < 500
+
+
+def test_asyncio_stays_as_it_is_until_the_last_loop_is_closed() -> None:
+    first, second = nesting.open_loop(), nesting.open_loop()
+    try:
+        during = asyncio.run
+        nesting.close_loop(first)
+        assert asyncio.run is during
+    finally:
+        nesting.close_loop(second)
+
+    assert asyncio_now() == UNTOUCHED
+
+
+def test_what_somebody_else_put_in_place_meanwhile_stays() -> None:
+    def theirs(main: Any, **options: Any) -> None:
+        """Another library's."""
+
+    functions: Any = asyncio
+    loop = nesting.open_loop()
+    functions.run = functions.new_event_loop = theirs
+    try:
+        nesting.close_loop(loop)
+        assert functions.run is functions.new_event_loop is theirs
+        assert asyncio.runners.run is UNTOUCHED["run"]
+    finally:
+        functions.run, functions.new_event_loop = UNTOUCHED["run"], UNTOUCHED["new_event_loop"]
+
+    assert asyncio_now() == UNTOUCHED
+
+
+def test_a_coroutine_whose_nested_run_was_broken_off_is_cancelled() -> None:
+    ended: list[str] = []
+
+    def interrupt() -> None:
+        raise KeyboardInterrupt
+
+    async def waiting() -> None:
+        asyncio.get_running_loop().call_soon(interrupt)
+        try:
+            await asyncio.sleep(60)
+        finally:
+            ended.append("cleaned up")
+
+    async def main() -> None:
+        with pytest.raises(KeyboardInterrupt):
+            asyncio.run(waiting())
+        await asyncio.sleep(0.001)
+
+    run(main())
+
+    assert ended == ["cleaned up"]
