@@ -120,6 +120,9 @@ class Broker:
         queues = list(dict.fromkeys([*exchange.queues, *(o.task.queue for o in exchange.outcomes)]))
         number = {queue: n for n, queue in enumerate(queues, 1)}
         kept = self.retention
+        outcomes: list[object] = []
+        for outcome in exchange.outcomes:
+            outcomes += outcome_row(number[outcome.task.queue], outcome, kept)
         answers, rows, unsound, at = self.call(
             scripts.SETTLE,
             [
@@ -141,18 +144,19 @@ class Broker:
                 *kept.of_archived,
                 self.channels.news(exchange.slot.partition("/")[0]),
                 kept.terms(self.layout),
-                *(
-                    part
-                    for o in exchange.outcomes
-                    for part in outcome_row(number[o.task.queue], o, kept)
-                ),
+                *outcomes,
             ],
         )
+        now = float(at)
+        queue_of = {row[0]: self.layout.queue_of_base(to_text(row[0])) for row in rows}
         return Settled(
             [word.decode() for word in answers],
-            [self._task(row, float(at)) for row in rows],
+            [
+                read_task(queue_of[base], task_id, token, values, now)
+                for base, task_id, token, values in rows
+            ],
             [WrongTypeError(*map(to_text, row)) for row in unsound],
-            float(at),
+            now,
         )
 
     def note(self, task: Task, note: Note) -> bool:
@@ -213,7 +217,3 @@ class Broker:
         """A script's answer."""
         with explained(self.where):
             return script(self._lines, keys, args)
-
-    def _task(self, row: Sequence[Any], now: float) -> Task:
-        base, task_id, token, values = row
-        return read_task(self.layout.queue_of_base(to_text(base)), task_id, token, values, now)
