@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from runqy_notebook import adopt
 from runqy_notebook.broker.boundary import explained
@@ -37,7 +37,10 @@ from runqy_notebook.wire.payload import encode_payload, size_warning
 from runqy_notebook.wire.states import State
 from runqy_notebook.worker.inline import Inline
 from runqy_notebook.worker.sweeper import Sweeper
-from runqy_notebook.worker.worker import Stopped, Worker
+
+if TYPE_CHECKING:
+    from runqy_notebook.worker.report import Stopped
+    from runqy_notebook.worker.worker import Worker
 
 BATCH = 500  # tasks written by one script call
 
@@ -279,6 +282,8 @@ class Session(Controlling, Echoing):
         priorities: Mapping[str, int],
         executor: Executor | None,
     ) -> Worker:
+        from runqy_notebook.worker.worker import Worker  # with all that it needs
+
         return Worker(
             self._broker,
             names,
