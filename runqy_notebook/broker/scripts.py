@@ -65,9 +65,13 @@ class Script:
     ) -> Any:
         """The script's answer; raises redis.ResponseError where a command in it was refused."""
         try:
-            return client.evalsha(self.sha, len(keys), *keys, *args)
+            return client.evalsha(*self.call(keys, args))
         except redis.exceptions.NoScriptError:
             return client.eval(self.source, len(keys), *keys, *args)
+
+    def call(self, keys: Sequence[Any], args: Sequence[Any]) -> list[Any]:
+        """What follows EVALSHA in a call."""
+        return [self.sha, len(keys), *keys, *args]
 
 
 ENQUEUE: Final = Script("enqueue")
