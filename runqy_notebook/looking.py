@@ -21,10 +21,11 @@ from runqy_notebook.errors import ConnectionFailedError, SettingsError, UnknownT
 from runqy_notebook.tasks import REGISTRY
 from runqy_notebook.wire import queues
 from runqy_notebook.wire.states import State
-from runqy_notebook.worker.worker import Worker
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from runqy_notebook.worker.worker import Worker
 
 
 class Looking:

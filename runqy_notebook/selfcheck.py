@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime, timezone
 from importlib import metadata
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from runqy_notebook.broker.findings import Finding, Kind, counted, named
 from runqy_notebook.broker.inspect import Inspector
@@ -16,7 +16,9 @@ from runqy_notebook.errors import did_you_mean, one_line
 from runqy_notebook.registry import Registry
 from runqy_notebook.wire import queues
 from runqy_notebook.wire.states import State
-from runqy_notebook.worker.worker import Worker
+
+if TYPE_CHECKING:
+    from runqy_notebook.worker.worker import Worker
 
 UNFIT: Final = "7.0."
 """Releases of ipykernel that lose what a thread displays (ipykernel#1450)."""

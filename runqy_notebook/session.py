@@ -5,16 +5,18 @@ The magics parse, call a session and display; a script does the same without the
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from runqy_notebook import adopt
 from runqy_notebook.boarding import Boarding
 from runqy_notebook.broker.boundary import explained
-from runqy_notebook.broker.exchanges import Retention
+from runqy_notebook.broker.broker import Entries
+from runqy_notebook.broker.exchanges import Enqueued, Retention
 from runqy_notebook.broker.server import open_server
 from runqy_notebook.config_file import WorkerFile, read_worker_file
 from runqy_notebook.controlling import Controlling
@@ -38,7 +40,10 @@ from runqy_notebook.wire.payload import encode_payload, size_warning
 from runqy_notebook.wire.states import State
 from runqy_notebook.worker.inline import Inline
 from runqy_notebook.worker.sweeper import Sweeper
-from runqy_notebook.worker.worker import Stopped, Worker
+
+if TYPE_CHECKING:
+    from runqy_notebook.worker.report import Stopped
+    from runqy_notebook.worker.worker import Worker
 
 BATCH = 500  # tasks written by one script call
 
@@ -105,21 +110,20 @@ class Session(Controlling, Echoing, Boarding):
         target, wanted = self._names.target(queue), TaskOptions.of(self._resolved(options))
         text = _encoded(payload)
         task_id = wanted.id_for(target, text, id)
-        return self._enqueue(target, [(task_id, wanted.payload_for(task_id, text))], wanted)[0]
+        return self._enqueue(target, [[(task_id, wanted.payload_for(task_id, text))]], wanted)[0]
 
     def enqueue_many(self, queue: str, payloads: Iterable[object], **options: Any) -> TaskGroup:
         """Puts a task for each payload, 500 a round trip, and gives their handles in order.
 
-        Nothing is sent before every payload was found to be JSON. Raises what `enqueue` raises.
+        Nothing is sent before every payload was found to be JSON. Raises what `enqueue` raises;
+        what was sent before that stays.
         """
         target, wanted = self._names.target(queue), TaskOptions.of(self._resolved(options))
         texts = [_encoded(payload, f"payloads[{i}]") for i, payload in enumerate(_each(payloads))]
         ids = wanted.ids_for(target, texts)
         entries = list(zip(ids, map(wanted.payload_for, ids, texts), strict=True))
-        handles: list[TaskHandle] = []
-        for at in range(0, len(entries), BATCH):
-            handles += self._enqueue(target, entries[at : at + BATCH], wanted)
-        return TaskGroup(handles, self.source)
+        batches = [entries[at : at + BATCH] for at in range(0, len(entries), BATCH)]
+        return TaskGroup(self._enqueue(target, batches, wanted), self.source)
 
     def wait_for_result(self, task_id: str, timeout: float = 30.0) -> Any:
         """The task's result, waiting at most `timeout` seconds; raises what
@@ -220,42 +224,50 @@ class Session(Controlling, Echoing, Boarding):
     # --- inside ---------------------------------------------------------------------------------
 
     def _enqueue(
-        self, queue: str, entries: Sequence[tuple[str, bytes]], options: TaskOptions
+        self, queue: str, batches: Sequence[Entries], options: TaskOptions
     ) -> list[TaskHandle]:
-        handles = [TaskHandle(task_id, queue, self.source) for task_id, _ in entries]
-        self._inbox.expect(*handles)  # before they are written: they may be done before we return
-        if options.webhook or options.deliver_to:
-            self._expect_echoes(handles)
-        self._subscriber.hear_queue(queue)  # before that too
+        self._subscriber.hear_queue(queue)  # before they are written, as in `expected`
         handler = REGISTRY.handler_for(queue, options.type)
-        enqueued = self._broker.enqueue(
+        waiting: deque[list[TaskHandle]] = deque()
+
+        def expected() -> Iterator[Entries]:
+            for entries in batches:
+                handles = [TaskHandle(task_id, queue, self.source) for task_id, _ in entries]
+                self._inbox.expect(*handles)  # they may be done before we return
+                if options.webhook or options.deliver_to:
+                    self._expect_echoes(handles)
+                waiting.append(handles)
+                yield entries
+
+        handles: list[TaskHandle] = []
+        for enqueued in self._broker.enqueue_each(
             queue,
-            entries,
+            expected(),
             options.fields(handler, self.settings),
             unique_age=options.unique_age(self.settings),
             due=options.due,
-        )
+        ):
+            handles += self._enqueued(waiting.popleft(), enqueued, options)
         if options.is_for_later:
             self._sweeper.look_after(queue)
         if options.deliver_to or (handler and handler.deliver_to):
             self._courier.start()
-        existed = enqueued.existed
+        return handles
+
+    def _enqueued(
+        self, handles: list[TaskHandle], enqueued: Enqueued, options: TaskOptions
+    ) -> list[TaskHandle]:
+        """Tells of the tasks that were written; a handle of each, the one there was before of those
+        that existed.
+        """
         if self.events.subscriptions:
             state = State.SCHEDULED if options.is_for_later else State.PENDING
             due_at = options.due_at(enqueued.at)
-            for handle in (h for i, h in enumerate(handles) if i not in existed):
-                self.events.publish(
-                    Event(
-                        Kind.ENQUEUED,
-                        handle.id,
-                        queue,
-                        enqueued.at,
-                        self.id,
-                        state,
-                        due_at=due_at,
-                    )
-                )
-        for i in sorted(existed):
+            for i, handle in enumerate(handles):
+                if i not in enqueued.existed:
+                    told = (Kind.ENQUEUED, handle.id, handle.queue, enqueued.at, self.id, state)
+                    self.events.publish(Event(*told, due_at=due_at))
+        for i in sorted(enqueued.existed):
             handles[i] = self._inbox.same(handles[i])
         return handles
 
@@ -282,6 +294,8 @@ class Session(Controlling, Echoing, Boarding):
         priorities: Mapping[str, int],
         executor: Executor | None,
     ) -> Worker:
+        from runqy_notebook.worker.worker import Worker  # with all that it needs
+
         return Worker(
             self._broker,
             names,

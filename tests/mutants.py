@@ -26,6 +26,7 @@ from typing import NamedTuple
 
 import redis
 
+from runqy_notebook.broker.scripts import composed, parts_of
 from tests.servers import running_server
 from tests.survivors import HARMLESS
 
@@ -67,6 +68,7 @@ TESTS = {
     "sweep.lua": ["redis/sweep", "redis/settle", "deliver/owed", "redis/hearing"],
     "take_back.lua": ["redis/doctor"],
     "lib/bury.lua": ["redis/settle", "redis/sweep", "redis/hearing", "deliver/owed"],
+    "lib/complete.lua": ["redis/settle", "deliver/settling", "redis/hearing"],
     "lib/claim.lua": ["redis/settle", "redis/sweep"],
     "lib/count.lua": ["redis/count", "redis/settle"],
     "lib/echoes.lua": ["deliver/owed"],
@@ -91,6 +93,7 @@ TESTS = {
     "lib/places.lua": ["redis/doctor"],
     "lib/rows.lua": ["redis/settle", "redis/hearing"],
     "lib/tell.lua": ["redis/hearing", "redis/saying"],
+    "lib/trim.lua": ["redis/settle", "redis/sweep"],
     "lib/unsound.lua": ["redis/enqueue", "redis/settle"],
     "lib/whereabouts.lua": ["redis/control"],
 }
@@ -158,14 +161,17 @@ def _opens(line: str) -> bool:
 
 def scripts_with(file: str, source: str) -> list[str]:
     """The whole text of each script that this file, so changed, is part of."""
+
+    def text_of(part: str) -> str:
+        path = f"lib/{part}.lua"
+        return source if path == file else (LUA / path).read_text(encoding="utf-8")
+
     found = []
     for path in LUA.glob("*.lua"):
         body = source if path.name == file else path.read_text(encoding="utf-8")
-        uses = re.search(r"^-- uses (.+)$", body, re.MULTILINE)
-        parts = [f"lib/{part}.lua" for part in (uses[1].split() if uses else ())]
+        parts = [f"lib/{part}.lua" for parts in parts_of(body) for part in parts]
         if file in (path.name, *parts):
-            texts = (source if p == file else (LUA / p).read_text(encoding="utf-8") for p in parts)
-            found.append("\n".join([*texts, body]))
+            found.append(composed(body, text_of))
     return found
 
 

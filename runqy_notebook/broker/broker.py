@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, TypeAlias
 
 import redis
 
@@ -25,6 +26,8 @@ from runqy_notebook.broker.notes import Note
 from runqy_notebook.errors import TaskConflictError
 from runqy_notebook.wire.documented import Task, read_task
 from runqy_notebook.wire.layout import DOCUMENTED, Layout, to_bytes, to_text
+
+Entries: TypeAlias = Sequence[tuple[str, bytes]]
 
 
 class Broker:
@@ -80,7 +83,7 @@ class Broker:
     def enqueue(
         self,
         queue: str,
-        entries: Sequence[tuple[str, bytes]],
+        entries: Entries,
         fields: Mapping[str, str],
         *,
         unique_age: float | None = None,
@@ -91,35 +94,69 @@ class Broker:
         `unique_age`: keep an existing task of that id while it is unfinished or younger than so
         many seconds. `due`: unix seconds, or "+seconds". Raises TaskConflictError, WrongTypeError.
         """
+        (enqueued,) = self.enqueue_each(queue, [entries], fields, unique_age=unique_age, due=due)
+        return enqueued
+
+    def enqueue_each(
+        self,
+        queue: str,
+        batches: Iterable[Entries],
+        fields: Mapping[str, str],
+        *,
+        unique_age: float | None = None,
+        due: str = "0",
+    ) -> Iterator[Enqueued]:
+        """The same for some batches in order. From the second on, a batch is asked for and sent
+        while the one before it is written: where one is refused, one more may have been written.
+        """
         shared = {**fields, "queue": queue}
-        answer = self.call(
-            scripts.ENQUEUE,
-            [self.layout.queue(queue).base, self.layout.queues],
-            [
-                self.layout.tasks,
-                self.layout.results,
-                queue,
-                "0" if unique_age is None else "1",
-                unique_age or 0,
-                due,
-                self.channels.news(self.name),
-                len(shared),
-                *(text for pair in shared.items() for text in pair),
-                *(part for task_id, payload in entries for part in (to_bytes(task_id), payload)),
-            ],
+        keys = [self.layout.queue(queue).base, self.layout.queues]
+        terms = [
+            self.layout.tasks,
+            self.layout.results,
+            queue,
+            "0" if unique_age is None else "1",
+            unique_age or 0,
+            due,
+            self.channels.news(self.name),
+            len(shared),
+            *(text for pair in shared.items() for text in pair),
+        ]
+        asked: Iterator[list[object]] = (
+            [*terms, *(part for task_id, text in entries for part in (to_bytes(task_id), text))]
+            for entries in batches
         )
-        word, *rest = answer
-        if word == b"CONFLICT":
-            raise TaskConflictError(to_text(rest[0]), to_text(rest[1]))
-        if word == b"WRONGTYPE":
-            raise WrongTypeError(*map(to_text, rest))
-        return Enqueued(float(rest[0]), set(map(int, rest[1:])))
+        sent: deque[list[object]] = deque()
+        is_known = False  # whether the server has the script
+
+        def calls() -> Iterator[list[object]]:
+            for args in asked:
+                sent.append(args)
+                yield scripts.ENQUEUE.call(keys, args)
+                if not is_known:
+                    return
+
+        for args in asked:
+            yield _enqueued(self.call(scripts.ENQUEUE, keys, args))
+            is_known = True
+            with explained(self.where):
+                for answer in self._lines.evalsha_each(calls()):
+                    args = sent.popleft()
+                    if isinstance(answer, redis.exceptions.NoScriptError):
+                        is_known = False  # the rest waits, so that all keep their order
+                        answer = scripts.ENQUEUE(self._lines, keys, args)
+                    elif isinstance(answer, Exception):
+                        raise answer
+                    yield _enqueued(answer)
 
     def settle(self, exchange: Exchange, *, lease: float, again: bool = False) -> Settled:
         """Writes down outcomes and claims what comes next, in one round trip."""
         queues = list(dict.fromkeys([*exchange.queues, *(o.task.queue for o in exchange.outcomes)]))
         number = {queue: n for n, queue in enumerate(queues, 1)}
         kept = self.retention
+        outcomes: list[object] = []
+        for outcome in exchange.outcomes:
+            outcomes += outcome_row(number[outcome.task.queue], outcome, kept)
         answers, rows, unsound, at = self.call(
             scripts.SETTLE,
             [
@@ -141,18 +178,19 @@ class Broker:
                 *kept.of_archived,
                 self.channels.news(exchange.slot.partition("/")[0]),
                 kept.terms(self.layout),
-                *(
-                    part
-                    for o in exchange.outcomes
-                    for part in outcome_row(number[o.task.queue], o, kept)
-                ),
+                *outcomes,
             ],
         )
+        now = float(at)
+        queue_of = {row[0]: self.layout.queue_of_base(to_text(row[0])) for row in rows}
         return Settled(
             [word.decode() for word in answers],
-            [self._task(row, float(at)) for row in rows],
+            [
+                read_task(queue_of[base], task_id, token, values, now)
+                for base, task_id, token, values in rows
+            ],
             [WrongTypeError(*map(to_text, row)) for row in unsound],
-            float(at),
+            now,
         )
 
     def note(self, task: Task, note: Note) -> bool:
@@ -214,6 +252,11 @@ class Broker:
         with explained(self.where):
             return script(self._lines, keys, args)
 
-    def _task(self, row: Sequence[Any], now: float) -> Task:
-        base, task_id, token, values = row
-        return read_task(self.layout.queue_of_base(to_text(base)), task_id, token, values, now)
+
+def _enqueued(answer: Any) -> Enqueued:
+    word, *rest = answer
+    if word == b"CONFLICT":
+        raise TaskConflictError(to_text(rest[0]), to_text(rest[1]))
+    if word == b"WRONGTYPE":
+        raise WrongTypeError(*map(to_text, rest))
+    return Enqueued(float(rest[0]), set(map(int, rest[1:])))

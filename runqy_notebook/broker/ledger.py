@@ -74,6 +74,7 @@ class Entry:
     _sequence: int = field(default=0)
     _ends: float = field(default=0.0)  # what the record says, to be written again with a new state
     _lengths: tuple[int, int, int] = field(default=(0, 0, 0))
+    _pid: int = field(default=0)
 
     def claimed(self, task: Task, ends: float) -> None:
         """The slot has this task, which may run until `ends` (by the monotonic clock)."""
@@ -136,14 +137,18 @@ class Entry:
     def _mark(self, state: int, pid: int = 0) -> None:
         if self._number is None or self._page.closed:
             return
-        if state == FREE or any(self._lengths):
-            self._put(state, pid)
+        if state == FREE or self._pid or pid:
+            if state == FREE or any(self._lengths):
+                self._put(state, pid)
+        elif any(self._lengths):
+            self._page[self._at + STATE_AT] = state  # as a child does
 
     def _put(self, state: int, pid: int = 0, *, being_written: bool = False) -> None:
         """Writes the record's head. An odd sequence number tells readers to leave it alone."""
         self._sequence = (self._sequence // 2 + 1) * 2 % 2**32 + being_written
         head = (self._sequence, state, self._slot, self._ends, pid, *self._lengths)
         RECORD.pack_into(self._page, self._at, *head)
+        self._pid = pid
 
 
 def _memory_file() -> int:

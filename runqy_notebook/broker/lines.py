@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import inspect
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import redis
@@ -47,6 +48,28 @@ class Lines:
             return self._client.eval(source, *rest)
         return self._ask("EVAL", source, *rest)
 
+    def evalsha_each(self, calls: Iterable[Sequence[Any]]) -> Iterator[Any]:
+        """The answers to scripts by their SHA-1, in order; each call is made and sent while the one
+        before it is under way. A refusal is given, not raised.
+        """
+        if self._is_in_process:
+            for call in calls:
+                yield self._client.evalsha(*call)
+            return
+        line, under_way = self._line(), 0
+        try:
+            for call in calls:
+                line.send_packed_command([pack_command(("EVALSHA", *call))])
+                if under_way:
+                    yield _answer(line)
+                under_way = 1
+            if under_way:
+                yield _answer(line)
+        except BaseException:
+            self._give_up(line)
+            raise
+        self._keep(line)
+
     def close(self) -> None:
         """Gives back the connections that nobody uses, closed."""
         while self._idle:
@@ -64,11 +87,14 @@ class Lines:
             self._keep(line)
             raise
         except BaseException:
-            line.disconnect()  # an answer may still come
-            self._pool.release(line)
+            self._give_up(line)
             raise
         self._keep(line)
         return answer
+
+    def _give_up(self, line: Any) -> None:
+        line.disconnect()  # an answer may still come
+        self._pool.release(line)
 
     def _keep(self, line: Any) -> None:
         if len(self._idle) < MOST_KEPT:
@@ -90,3 +116,10 @@ class Lines:
                 pass
             line.disconnect()
             self._pool.release(line)  # which makes nothing of it in the child of a fork
+
+
+def _answer(line: Any) -> Any:
+    try:
+        return line.read_response()
+    except redis.ResponseError as refusal:
+        return refusal

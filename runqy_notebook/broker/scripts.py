@@ -1,7 +1,10 @@
 """The Lua scripts: one operation a file under `lua/`, shared functions under `lua/lib/`.
 
-A script names the library files it needs in a `-- uses a b` line; they are put before it. Calls
-go by SHA-1 and fall back to the full text once when the server has forgotten it (a restart,
+A script names the library files it needs in a `-- uses a b` line; they are put before it. What it
+needs seldom, `-- seldom uses c d; wants f` puts into a function: `seldom().f`. Making the functions
+of a file costs each call some microseconds, used or not.
+
+Calls go by SHA-1 and fall back to the full text once when the server has forgotten it (a restart,
 SCRIPT FLUSH).
 """
 
@@ -9,7 +12,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from importlib import resources
 from typing import Any, Final
 
@@ -19,6 +22,31 @@ from runqy_notebook.broker.lines import Lines
 
 _FOLDER = resources.files("runqy_notebook.broker") / "lua"
 _USES = re.compile(r"^-- uses (.+)$", re.MULTILINE)
+_SELDOM = re.compile(r"^-- seldom uses (.+); wants (.+)$", re.MULTILINE)
+_WRAPPED = """\
+local seldom_made
+local function seldom()
+if seldom_made then return seldom_made end
+{parts}
+seldom_made = {{{wanted}}}
+return seldom_made
+end"""
+
+
+def parts_of(body: str) -> tuple[list[str], list[str]]:
+    """The library files that a script needs, and those that it needs seldom."""
+    uses, seldom = _USES.search(body), _SELDOM.search(body)
+    return uses[1].split() if uses else [], seldom[1].split() if seldom else []
+
+
+def composed(body: str, text_of: Callable[[str], str]) -> str:
+    """A script's whole source; `text_of` gives that of a library file."""
+    always, rarely = parts_of(body)
+    parts = [text_of(part) for part in always]
+    if seldom := _SELDOM.search(body):
+        wanted = ", ".join(f"{name} = {name}" for name in seldom[2].split())
+        parts.append(_WRAPPED.format(parts="\n".join(map(text_of, rarely)), wanted=wanted))
+    return "\n".join([*parts, body])
 
 
 class Script:
@@ -26,13 +54,10 @@ class Script:
 
     def __init__(self, name: str) -> None:
         body = (_FOLDER / f"{name}.lua").read_text(encoding="utf-8")
-        uses = _USES.search(body)
-        parts = [
-            (_FOLDER / "lib" / f"{part}.lua").read_text(encoding="utf-8")
-            for part in (uses.group(1).split() if uses else ())
-        ]
         self.name = name
-        self.source = "\n".join([*parts, body])
+        self.source = composed(
+            body, lambda part: (_FOLDER / "lib" / f"{part}.lua").read_text(encoding="utf-8")
+        )
         self.sha = hashlib.sha1(self.source.encode(), usedforsecurity=False).hexdigest()
 
     def __call__(
@@ -40,9 +65,13 @@ class Script:
     ) -> Any:
         """The script's answer; raises redis.ResponseError where a command in it was refused."""
         try:
-            return client.evalsha(self.sha, len(keys), *keys, *args)
+            return client.evalsha(*self.call(keys, args))
         except redis.exceptions.NoScriptError:
             return client.eval(self.source, len(keys), *keys, *args)
+
+    def call(self, keys: Sequence[Any], args: Sequence[Any]) -> list[Any]:
+        """What follows EVALSHA in a call."""
+        return [self.sha, len(keys), *keys, *args]
 
 
 ENQUEUE: Final = Script("enqueue")

@@ -28,7 +28,7 @@ _URL_LANE, _NAME_LANE = "url", "name:"
 
 def places_of(text: str) -> tuple[str, ...]:
     """The URLs and names in a task's field `deliver`, where they are separated by spaces."""
-    return tuple(dict.fromkeys(text.split()))[:MOST_PLACES]
+    return tuple(dict.fromkeys(text.split()))[:MOST_PLACES] if text else ()
 
 
 def checked_place(to: object) -> str:

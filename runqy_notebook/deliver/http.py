@@ -16,6 +16,7 @@ from functools import cache
 from typing import Final
 
 import h11
+from h11 import ProtocolError as ProtocolError
 
 from runqy_notebook.deliver.guard import Destination
 
@@ -49,7 +50,7 @@ def post(
     """Sends `body` to the first of the addresses that takes the connection, and gives the answer.
 
     `ends` is the deadline, on the monotonic clock. Raises OSError (TimeoutError at the deadline,
-    ssl.SSLError), or h11.ProtocolError where what comes is not HTTP.
+    ssl.SSLError), or ProtocolError where what comes is not HTTP.
     """
     connection = h11.Connection(h11.CLIENT, max_incomplete_event_size=_LONGEST_HEAD)
     ours = {"Host": to.authority, "Content-Length": str(len(body)), "Connection": "close"}
@@ -127,7 +128,7 @@ class _Reading:
         try:
             while isinstance(event := self._event(), h11.Data):
                 body += event.data
-        except (OSError, h11.ProtocolError):
+        except (OSError, ProtocolError):
             pass
         return body[:MOST_READ]
 

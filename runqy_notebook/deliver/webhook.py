@@ -8,16 +8,16 @@ import time
 from collections.abc import Collection
 from dataclasses import dataclass, field
 from datetime import timezone
-from typing import ClassVar, Final
-
-import h11
+from typing import TYPE_CHECKING, ClassVar, Final
 
 from runqy_notebook.deliver.guard import Lookup, addresses, destination, look_up, masked
-from runqy_notebook.deliver.http import Answer, post
 from runqy_notebook.deliver.signing import Secret, sign
 from runqy_notebook.deliver.sink import Attempt, Delivered, Failed, Gone, Limits, Message
 from runqy_notebook.errors import DestinationError, one_line
 from runqy_notebook.wire.deliveries import LARGEST_SENT
+
+if TYPE_CHECKING:
+    from runqy_notebook.deliver.http import Answer
 
 LONGEST_WAIT: Final = 3_600.0
 """Seconds that a receiver can have us wait by Retry-After."""
@@ -69,6 +69,8 @@ def attempt(
     `deadline` is seconds for everything, looking up the name included; `allowed` are (address,
     port) of our own that may be reached although they are private.
     """
+    from runqy_notebook.deliver import http  # with h11, loaded with the first attempt
+
     began = time.monotonic()
     ends = began + deadline
     headers = {
@@ -86,10 +88,10 @@ def attempt(
             lookup=lookup,
             seconds=deadline,
         )
-        answer = post(to, found, headers, body, ends=ends)
+        answer = http.post(to, found, headers, body, ends=ends)
     except DestinationError as error:
         return Failed(one_line(error), time.monotonic() - began, is_final=True)
-    except (OSError, h11.ProtocolError) as error:
+    except (OSError, http.ProtocolError) as error:
         return Failed(_described(error, deadline), time.monotonic() - began)
     return _judged(answer, time.monotonic() - began)
 
@@ -134,8 +136,8 @@ def _described(error: Exception, deadline: float) -> str:
             return "nobody listens there"
         case ssl.SSLCertVerificationError():
             return f"its certificate is not good: {one_line(error.verify_message, 120)}"
-        case h11.ProtocolError():
-            return f"its answer is not HTTP: {one_line(error, 120)}"
         case OSError(strerror=str(told)):
             return one_line(told, 120)
+    if not isinstance(error, OSError):
+        return f"its answer is not HTTP: {one_line(error, 120)}"
     return one_line(error, 120) or type(error).__name__

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from runqy_notebook import current
 from runqy_notebook.errors import (
@@ -21,7 +21,9 @@ from runqy_notebook.session import Session
 from runqy_notebook.tasks import REGISTRY
 from runqy_notebook.ui.live import Live, ShowNew
 from runqy_notebook.wire.states import State
-from runqy_notebook.worker.worker import Worker
+
+if TYPE_CHECKING:
+    from runqy_notebook.worker.worker import Worker
 
 
 @dataclass(frozen=True, slots=True)

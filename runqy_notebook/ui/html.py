@@ -7,10 +7,11 @@ keeps a colour with `var()` only where its fallback is a colour's name, and no s
 
 from __future__ import annotations
 
-from typing import Final
+from functools import cache
+from typing import TYPE_CHECKING, Final
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup
+if TYPE_CHECKING:
+    from jinja2 import Environment
 
 _COLOURS: Final = {
     "good": "var(--jp-success-color1, mediumseagreen)",
@@ -30,7 +31,11 @@ _TEXT: Final = {
 """Of texts; readable on a light and on a dark page."""
 
 
-def _environment() -> Environment:
+@cache
+def _templates() -> Environment:
+    from jinja2 import Environment, PackageLoader, StrictUndefined  # loaded with the first display
+    from markupsafe import Markup
+
     made = Environment(
         loader=PackageLoader("runqy_notebook.ui"),
         autoescape=True,
@@ -43,9 +48,6 @@ def _environment() -> Environment:
     return made
 
 
-_TEMPLATES = _environment()
-
-
 def rendered(template: str, **values: object) -> str:
     """The template with these values; one that it does not get raises UndefinedError."""
-    return _TEMPLATES.get_template(template).render(values)
+    return _templates().get_template(template).render(values)

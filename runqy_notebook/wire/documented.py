@@ -97,8 +97,10 @@ def count(raw: bytes | None) -> int:
 
 def seconds(raw: bytes | None) -> float | None:
     """A positive number of seconds, or None for what is missing or makes no sense."""
+    if raw is None:
+        return None
     try:
-        value = float(raw or b"")
+        value = float(raw)
     except ValueError:
         return None
     return value if 0 < value < 1e11 else None

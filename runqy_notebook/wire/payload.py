@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 
 from runqy_notebook.errors import PayloadError
-from runqy_notebook.wire.plain import plain, text_if_plain, type_name
+from runqy_notebook.wire.plain import SCALARS, plain, text_if_plain, type_name
 
 WARN_BYTES = 8 * 2**20
 MAX_BYTES = 512 * 2**20
@@ -56,10 +56,12 @@ def encode_small(value: object, largest: int) -> bytes:
         while inside and left > 0:
             each = inside.pop()
             left -= sys.getsizeof(each)
-            if isinstance(each, Mapping):
-                inside += each.values()
-            elif isinstance(each, (list, tuple, set, frozenset)):
+            if type(each) in SCALARS:
+                continue
+            if isinstance(each, (list, tuple, set, frozenset)):
                 inside += each
+            elif isinstance(each, (dict, Mapping)):  # the former takes a tenth of the latter's time
+                inside += each.values()
         text = encode_value(value) if left > 0 else b""
     except Exception:  # noqa: BLE001 - a handler's value may run any code, or be no JSON
         return b""

@@ -73,7 +73,7 @@ def plain(value: object, root: str) -> object:
     while work:
         place, parent, key = work.pop()
         value = place.value
-        if place.level > MAX_LEVELS and type(value) not in _SCALARS:
+        if place.level > MAX_LEVELS and type(value) not in SCALARS:
             raise _nesting_error(place)
         if type(value) in (list, dict):
             text = text_if_plain(value, place.level)
@@ -82,7 +82,7 @@ def plain(value: object, root: str) -> object:
             else:
                 parent[key], children = _opened(place)
                 work += [(child, parent[key], child_key) for child_key, child in reversed(children)]
-        elif type(value) in _SCALARS:
+        elif type(value) in SCALARS:
             parent[key] = _attempt(place, _converted, value)
         else:
             work.append((place.inside(_SAME, _attempt(place, _converted, value)), parent, key))
@@ -104,8 +104,8 @@ def _opened(place: _Place) -> tuple[Any, list[tuple[Any, _Place]]]:
     return dict.fromkeys(children), list(children.items())
 
 
-_SCALARS = frozenset({str, int, float, bool, type(None)})
-_PLAIN = _SCALARS | {list, dict}
+SCALARS = frozenset({str, int, float, bool, type(None)})
+_PLAIN = SCALARS | {list, dict}
 
 
 def text_if_plain(top: object, level: int = 1) -> bytes | None:
@@ -126,11 +126,11 @@ def _is_plain(top: object, level: int) -> bool:
             if not {str}.issuperset(map(type, children)):
                 return False
             children = children.values()
-        if _SCALARS.issuperset(map(type, children)):
+        if SCALARS.issuperset(map(type, children)):
             continue
         if level >= MAX_LEVELS or not _PLAIN.issuperset(map(type, children)):
             return False
-        containers += [(child, level + 1) for child in children if type(child) not in _SCALARS]
+        containers += [(child, level + 1) for child in children if type(child) not in SCALARS]
     return True
 
 

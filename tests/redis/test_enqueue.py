@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from typing import Any
+
 import pytest
 import redis as redis_py
 
-from runqy_notebook.broker.broker import Broker
+from runqy_notebook.broker.broker import Broker, Entries
 from runqy_notebook.broker.exchanges import WrongTypeError
 from runqy_notebook.errors import ConnectionFailedError, TaskConflictError
 from tests.broking import (
@@ -54,6 +57,39 @@ def test_a_batch_larger_than_one_command_takes_is_written_in_order(
     listed = redis.lrange(BASE + "pending", 0, -1)[::-1] or redis.zrange(BASE + "scheduled", 0, -1)
     assert [task_id.decode() for task_id in listed] == ids
     assert field(redis, "02499", "state") == (b"pending" if due == "0" else b"scheduled")
+
+
+def test_batches_keep_their_order_where_the_server_forgets_the_script_between_them(
+    redis: redis_py.Redis, broker: Broker
+) -> None:
+    ids = [f"t{n}" for n in range(8)]
+
+    def batches() -> Iterator[Entries]:
+        for task_id in ids:
+            if task_id == "t3":
+                redis.script_flush()
+            yield [(task_id, b"{}")]
+
+    enqueued = list(broker.enqueue_each(QUEUE, batches(), {"type": "task"}))
+
+    assert [each.existed for each in enqueued] == [set()] * 8
+    pending: Any = redis.lrange(f"{BASE}pending", 0, -1)
+    assert [each.decode() for each in reversed(pending)] == ids
+
+
+def test_of_batches_after_one_that_is_refused_at_most_one_is_written(
+    redis: redis_py.Redis, broker: Broker
+) -> None:
+    enqueue(broker, "old")
+    batches = [[("t1", b"{}")], [("old", b"{}")], [("t2", b"{}")], [("t3", b"{}")]]
+
+    with pytest.raises(TaskConflictError):
+        list(broker.enqueue_each(QUEUE, batches, {"type": "task"}))
+
+    assert places(redis, "t1") == ["pending"]
+    assert places(redis, "t3") == []
+    enqueue(broker, "t4")
+    assert places(redis, "t4") == ["pending"]
 
 
 @pytest.mark.parametrize("due", ["+60", "4000000000"])

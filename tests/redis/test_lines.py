@@ -103,6 +103,40 @@ def test_a_call_that_is_interrupted_leaves_no_answer_behind(lines: Lines) -> Non
     assert lines.eval(ECHO, 0, "mine") == b"mine"
 
 
+def test_calls_one_upon_the_other_are_answered_in_order_refusals_among_them(
+    redis: redis_py.Redis, lines: Lines
+) -> None:
+    echo, before = redis.script_load(ECHO), connections(redis)
+
+    first, second, third = lines.evalsha_each([(echo, 0, "a"), ("0" * 40, 0), (echo, 0, "c")])
+
+    assert (first, third) == (b"a", b"c")
+    assert isinstance(second, redis_py.exceptions.NoScriptError)
+    assert lines.eval(ECHO, 0, "d") == b"d"
+    assert len(connections(redis) - before) == 1
+
+
+def test_a_call_is_sent_before_the_answer_to_the_last_one_is_read(
+    redis: redis_py.Redis, lines: Lines
+) -> None:
+    push = redis.script_load("return redis.call('RPUSH', 'sent', ARGV[1])")
+
+    answers = lines.evalsha_each([(push, 0, "a"), (push, 0, "b"), (push, 0, "c")])
+
+    assert next(answers) == 1
+    wait_until(lambda: redis.lrange("sent", 0, -1) == [b"a", b"b"], "the second was not sent")
+
+
+def test_who_wants_no_more_answers_leaves_none_behind(redis: redis_py.Redis, lines: Lines) -> None:
+    echo = redis.script_load(ECHO)
+
+    for answer in lines.evalsha_each([(echo, 0, "a"), (echo, 0, "b"), (echo, 0, "c")]):
+        assert answer == b"a"
+        break
+
+    assert lines.eval(ECHO, 0, "mine") == b"mine"
+
+
 def test_threads_that_call_at_a_time_get_their_own_answers(lines: Lines) -> None:
     wrong: list[Any] = []
 

@@ -15,7 +15,8 @@
 -- Gives {answers, rows, unsound, the time}: answers OK, CANCELLED (archived as such, whatever the
 --       outcome was), FENCED, GONE, or UNSOUND where a key of the queue has the wrong type; rows as
 --       in lib/rows.lua; unsound as in lib/unsound.lua, of each such queue.
--- uses now count unsound tell bury lose leased rows claim outcomes outbox owe
+-- uses now count unsound tell trim leased rows claim complete
+-- seldom uses bury lose outcomes outbox owe; wants outcomes dispatch owing
 
 local at = now()
 local tasks, nonce = ARGV[1], ARGV[3]
@@ -26,55 +27,66 @@ local function turn(text)
 end
 
 local saved = redis.pcall('GET', KEYS[1])
-local last, reply = string.match(type(saved) == 'string' and saved or '', '^([^\n]*)\n(.*)$')
+local last, rest = string.match(type(saved) == 'string' and saved or '', '^([^\n]*)\n()')
 if last == nonce then
-  reply = cjson.decode(reply)
+  local reply = cjson.decode(string.sub(saved, rest))
   return {reply.answers, rows(reply.taken, tasks), {}, stamp(at)}
 elseif last and turn(last) and turn(nonce) and turn(last) > turn(nonce) then
   -- It was given up and repeated before it arrived: whoever sent it waits no more.
   return {{}, {}, {}, stamp(at)}
 end
 
-local tell, owe = teller(ARGV[12], at), owing(KEYS[4], ARGV[13], at)
-local keep = {
-  completed_ttl = tonumber(ARGV[8]), tasks = tasks, results = ARGV[2], has_completed = {},
-  archive = {
-    ttl = tonumber(ARGV[10]), cap = tonumber(ARGV[11]), tasks = tasks, trimmed = KEYS[3], tell = tell,
-  },
-}
+local tell, _, is_heard = teller(ARGV[12], at)
+local complete, done = completing({ttl = tonumber(ARGV[8]), results = ARGV[2], tell = tell}, at)
 
-local function write_down(base, id, token, outcome)
+-- end_seldom(base, id, key, verb, i): what becomes of a task that was not completed; whether that was
+-- its end. i: where its nine arguments begin.
+local function end_seldom(base, id, key, verb, i)
+  local archive = {
+    ttl = tonumber(ARGV[10]), cap = tonumber(ARGV[11]), tasks = tasks, trimmed = KEYS[3], tell = tell,
+  }
+  if verb == 'cancel' or ARGV[i + 8] == '' then
+    archive.owe = seldom().owing(KEYS[4], ARGV[13], at)
+  end
+  return seldom().outcomes[verb](base, id, key, {
+    text = ARGV[i + 4], number = tonumber(ARGV[i + 5]), delay = tonumber(ARGV[i + 6]),
+    told = ARGV[i + 7],
+  }, archive, at)
+end
+
+local function write_down(base, i)
   if unsound(base) then return 'UNSOUND' end
+  local id, verb = ARGV[i + 1], ARGV[i + 3]
   local key = tasks .. id
   local held = redis.pcall('HMGET', key, 'claim', 'cancel')
-  local is_claimed = type(held[1]) == 'string'
-  if is_claimed and held[1] ~= token then return 'FENCED' end
+  local claimed = held[1]
+  if claimed and claimed ~= ARGV[i + 2] then return 'FENCED' end
   local had_lease = redis.call('ZREM', base .. 'lease', id) == 1
   if had_lease then redis.call('LREM', base .. 'active', -1, id) end  -- the oldest are last
-  local is_cancelled = held[2] == '1'
-  keep.archive.owe = (is_cancelled or outcome.parcel == '') and owe or nil
-  if is_claimed and had_lease and is_cancelled then
-    outcomes.cancel(base, id, key, outcome, keep, at)
+  if not claimed or not had_lease then
+    -- The task was taken away, or overwritten or deleted by an outsider while it ran.
+    return redis.call('TYPE', key).ok == 'hash' and 'FENCED' or 'GONE'
+  elseif held[2] == '1' then
+    end_seldom(base, id, key, 'cancel', i)
     return 'CANCELLED'
-  elseif is_claimed and had_lease then
-    local ended = outcomes[outcome.verb](base, id, key, outcome, keep, at)
-    if ended and outcome.parcel ~= '' then dispatch(KEYS[4], outcome.parcel, at) end
-    return 'OK'
   end
-  -- Without a claim the task was taken away, or overwritten or deleted by an outsider while it ran.
-  return redis.call('TYPE', key).ok == 'hash' and 'FENCED' or 'GONE'
+  local has_ended = true
+  if verb == 'complete' then
+    complete(base, id, key, ARGV[i + 4], ARGV[i + 5], ARGV[i + 7])
+  else
+    has_ended = end_seldom(base, id, key, verb, i)
+  end
+  if has_ended and ARGV[i + 8] ~= '' then seldom().dispatch(KEYS[4], ARGV[i + 8], at) end
+  return 'OK'
 end
 
 local answers = {}
 for i = 14, #ARGV, 9 do
-  answers[#answers + 1] = write_down(KEYS[4 + tonumber(ARGV[i])], ARGV[i + 1], ARGV[i + 2], {
-    verb = ARGV[i + 3], text = ARGV[i + 4],
-    number = tonumber(ARGV[i + 5]), delay = tonumber(ARGV[i + 6]), told = ARGV[i + 7],
-    parcel = ARGV[i + 8],
-  })
+  answers[#answers + 1] = write_down(KEYS[4 + ARGV[i]], i)
 end
 
-for base in pairs(keep.has_completed) do
+for base, more in pairs(done) do
+  count(base, 'processed', more)
   trim(base, 'completed', tonumber(ARGV[9]), tasks, KEYS[3])
 end
 counted(at)
@@ -106,6 +118,6 @@ for _, flaw in pairs(seen) do
   if flaw then passed_over[#passed_over + 1] = flaw end
 end
 for _, row in ipairs(rows_taken) do
-  tell(row[1], row[2], 'started', 'active', attempt(row[4]))
+  if is_heard(row[1]) then tell(row[1], row[2], 'started', 'active', attempt(row[4])) end
 end
 return {answers, rows_taken, passed_over, stamp(at)}

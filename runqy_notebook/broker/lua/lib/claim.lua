@@ -9,6 +9,9 @@
 -- Whatever its hash says, an id that stands in pending is to run: it leaves the queue's other sets,
 -- and what an earlier run left goes, a wish to cancel that run too.
 
+local asked = {unpack(claim_fields)}
+for _, name in ipairs({'claim', 'state', 'starts', 'error', 'cancel'}) do asked[#asked + 1] = name end
+
 -- marked(base, name, ids): {n -> true} of the ids that stand in this sorted set of the queue.
 local function marked(base, name, ids)
   local found = {}
@@ -34,51 +37,52 @@ end
 local function claim(base, want, call)
   local rows = {}
   if redis.call('EXISTS', base .. 'paused') == 1 then return rows end
-  local worker = string.match(call.nonce, '^[^/]*')
+  local worker, stem = string.match(call.nonce, '^[^/]*'), base .. '|' .. call.nonce .. '|'
+  local started_at, expires = stamp(call.at), string.format('%.6f', call.at + call.lease)
   local looked = 0
   while #rows < want and looked < 100 do
     local ids = redis.call('RPOP', base .. 'pending', math.min(want - #rows, 100 - looked))
     if not ids or #ids == 0 then break end
     looked = looked + #ids
-    local leased, leases, results = marked(base, 'lease', ids), {}, {}
+    local leased, leases, results, keys = marked(base, 'lease', ids), {}, {}, {}
     local free, of = {}, {}
     for n, id in ipairs(ids) do
       local key = call.tasks .. id
-      local held = redis.pcall('HMGET', key, 'claim', 'state', 'starts', 'error', 'cancel',
-        unpack(claim_fields))
+      local held = redis.pcall('HMGET', key, unpack(asked))
       if held.err then
         redis.call('ZADD', base .. 'archived', call.at, id)
-      elseif not held[7] and redis.call('EXISTS', key) == 0 then
+      elseif not held[2] and redis.call('EXISTS', key) == 0 then
         redis.call('ZADD', call.waiting, call.at + 0.5, base .. '|1|' .. id)
-      elseif leased[n] or call.claimed[id] or is_leased(held[1], id, call.at) then
+      elseif leased[n] or call.claimed[id] or is_leased(held[12], id, call.at) then
         redis.call('ZADD', call.waiting, call.at + 0.5, base .. '|0|' .. id)
       else
         call.claimed[id] = true
-        free[#free + 1], of[#of + 1] = id, held
+        free[#free + 1], of[#of + 1], keys[#keys + 1] = id, held, key
       end
     end
     local was_finished = #free > 0 and leave_other_sets(base, free)
     for n, id in ipairs(free) do
-      local key, held = call.tasks .. id, of[n]
-      local starts = tonumber(held[3]) or 0
-      if was_finished[n] or held[2] == 'completed' or held[2] == 'archived' then
+      local key, held = keys[n], of[n]
+      local state, starts, error, cancel = held[13], held[14], held[15], held[16]
+      held[12] = nil  -- what follows the CLAIM_FIELDS stays here
+      starts = starts and tonumber(starts) or 0
+      if was_finished[n] or state == 'completed' or state == 'archived' then
         redis.call('HDEL', key, 'crashes', 'losses', 'error_msg', 'last_failed_at', 'completed_at')
-        held[14], held[15], starts = false, false, 0
+        held[9], held[10], starts = false, false, 0
       end
-      if held[4] then redis.call('HDEL', key, 'error') end  -- a foreign worker's, of an earlier run
+      if error then redis.call('HDEL', key, 'error') end  -- a foreign worker's, of an earlier run
       results[n] = call.results .. id
-      if held[5] then redis.call('HDEL', key, 'cancel') end
+      if cancel then redis.call('HDEL', key, 'cancel') end
       redis.call('PERSIST', key)
       call.taken = call.taken + 1
-      local token = base .. '|' .. call.nonce .. '|' .. call.taken
+      local token = stem .. call.taken
       redis.call('HSET', key, 'state', 'active', 'claim', token, 'worker', worker,
-        'started_at', stamp(call.at), 'starts', string.format('%.0f', starts + 1))
-      leases[#leases + 1] = call.at + call.lease
-      leases[#leases + 1] = id
-      redis.call('LPUSH', base .. 'active', id)
-      rows[#rows + 1] = {base, id, token, {unpack(held, 6, 16)}}
+        'started_at', started_at, 'starts', starts == 0 and '1' or string.format('%.0f', starts + 1))
+      leases[2 * n - 1], leases[2 * n] = expires, id
+      rows[#rows + 1] = {base, id, token, held}
     end
     if #free > 0 then
+      redis.call('LPUSH', base .. 'active', unpack(free))
       redis.call('ZADD', base .. 'lease', unpack(leases))
       redis.call('DEL', unpack(results))
     end
