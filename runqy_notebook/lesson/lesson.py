@@ -111,6 +111,7 @@ class Lesson:
         self._looks_around = False  # the next move is a sweep, as something went wrong
         self._unanswered: Outcome | None = None  # written down, and its reply lost
         self._killed: Kind | None = None  # a running worker was, by a button
+        self._slot = ""  # where the worker's last answer is kept
         self._workers: set[str] = set()  # the ids of those that there were
         self._ids: dict[str, None] = {}  # tasks that were moved, the latest last
         self._swept_at = 0.0
@@ -261,12 +262,14 @@ class Lesson:
             return self._start()
         if worker.is_unanswered:
             return self._again(worker)
+        if self._looks_around:
+            return self._sweep(worker)
         if worker.outcome is not None:
             return self._acknowledge(worker)
         if worker.task is not None:
             return self._run(worker)
         seen = self._read()
-        if self._looks_around or is_due(seen, self._keys, self._workers, self.settings.lease):
+        if is_due(seen, self._keys, self._workers, self.settings.lease):
             return self._sweep(worker)
         has_handler = self._registry.serves(self.queue)
         if seen.counts[State.PENDING] and not seen.is_paused and has_handler:
@@ -291,6 +294,7 @@ class Lesson:
             self._worker = worker = Stepper(self._orders())
             self._is_dead = False
             self._workers.add(worker.id)
+            self._slot = f"{worker.id}/1"
             return words.started(worker.id, worker.pid, worker.guardian)
 
         return self._made(Kind.START, act)
@@ -375,7 +379,7 @@ class Lesson:
         def act(before: Snapshot) -> Told:
             found = worker.sweep()
             self._swept_at = time.monotonic()
-            why = words.HELD_BY_ITS_LEASE if self._looks_around else ""
+            why = words.nothing_lost(worker.task) if self._looks_around else ""
             self._looks_around = False
             later = waiting_for_their_time(before, self._keys)
             return lambda after: words.swept(
@@ -524,9 +528,7 @@ class Lesson:
         return Monitor(self._server.client, self._name, mark)
 
     def _read(self, ids: list[str] | None = None) -> Snapshot:
-        worker = self._worker
-        slot = f"{worker.id}/1" if worker else ""
-        return self._keys.read([*(ids or ()), *reversed(self._ids)], slot=slot)
+        return self._keys.read([*(ids or ()), *reversed(self._ids)], slot=self._slot)
 
     def _seen(self, seen: Snapshot) -> Scene:
         worker = self._worker

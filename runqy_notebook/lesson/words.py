@@ -137,9 +137,14 @@ def swept(found: Sequence[tuple[str, str]], due: Sequence[str], after: Snapshot,
     return " ".join(said) or why or "Another worker's sweep was quicker: there was nothing to do."
 
 
-HELD_BY_ITS_LEASE = (
-    "The sweep took nothing away: the lease was renewed as soon as the server answered again."
-)
+def nothing_lost(held: Task | None) -> str:
+    """What a sweep after a frozen server says where it took nothing away."""
+    if held is None:
+        return "The sweep looked for leases that ended meanwhile: there was none."
+    return (
+        f"The sweep took nothing away: the lease of {short(held.id)} was renewed as soon as the "
+        "server answered again."
+    )
 
 
 def killed(
