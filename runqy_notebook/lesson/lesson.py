@@ -123,6 +123,9 @@ class Lesson:
         self._current: Future[Any] | None = None
         self._hand = Hand("runqy-lesson")
 
+    def __repr__(self) -> str:
+        return f"<Lesson on {self.queue}, {len(self.moves)} moves{', over' * self.is_over}>"
+
     # --- what a person does ---------------------------------------------------------------------
 
     def next(self) -> Move:

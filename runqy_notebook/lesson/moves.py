@@ -43,7 +43,7 @@ _BETWEEN = frozenset({"renew", "beat", "note"})
 """Scripts that a worker calls whatever move it makes."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Move:
     """A move that was made. `told` is what happened, in a sentence or two; `unheard` why there are
     no commands; `lines` what the handler printed.
@@ -59,6 +59,9 @@ class Move:
     changes: tuple[Change, ...] = ()
     unheard: str = ""
     lines: tuple[str, ...] = field(default=())
+
+    def __repr__(self) -> str:
+        return f"<{self.title}. {self.told}>"
 
     @property
     def title(self) -> str:

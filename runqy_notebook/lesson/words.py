@@ -52,7 +52,7 @@ def ran(task: Task, outcome: Outcome, seconds: float) -> str:
     match outcome:
         case Completed():
             return f"{head}returned: task {short(task.id)} is to be completed.{yet}"
-        case Retried(error=error, delay=delay):
+        case Retried(error=error):
             return f"{head}raised {one_line(error, 120)}. It is to be retried.{yet}"
         case Archived(error=error):
             return f"{head}failed for the last time ({one_line(error, 120)}).{yet}"
