@@ -79,8 +79,8 @@ class _Heard:
 
 
 class Monitor:
-    """Records, inside `with`, what the connections called `client_name` send, and whatever names
-    `mark` in its arguments, where that is not empty.
+    """Records, inside `with`, what the connections called `client_name` send, and whatever writes
+    and names `mark` in its arguments, where that is not empty.
     """
 
     def __init__(self, client: redis.Redis, client_name: str, mark: str) -> None:
@@ -176,7 +176,9 @@ class Monitor:
     def _is_ours(self, heard: _Heard) -> bool:
         if heard.address in self._addresses:
             return True
-        return bool(self.mark) and self.mark.encode() in b" ".join(heard.words)
+        is_read = heard.words[0].upper().decode("ascii", "replace") in READING
+        is_marked = bool(self.mark) and self.mark.encode() in b" ".join(heard.words)
+        return is_marked and not is_read  # whoever looks at us is not us
 
     def _addresses_now(self) -> set[str]:
         """Where the connections of that name come from; none where that may not be asked."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import queue
 import threading
 from collections.abc import Callable
-from concurrent.futures import Future
+from concurrent.futures import Future, wait
 from typing import Any, Final
 
 _TICK: Final = 0.1  # seconds; an interrupt of the cell gets through between two
@@ -44,14 +44,6 @@ class Hand:
 
 def waited_for(future: Future[Any]) -> Any:
     """The future's result, in waits that an interrupt ends."""
-    while not future.done():
-        try:
-            return future.result(_TICK)
-        except TimeoutError:
-            if future.done():
-                break
-        except Exception:
-            if future.done():
-                break
-            raise
+    while not wait([future], _TICK).done:
+        pass
     return future.result()

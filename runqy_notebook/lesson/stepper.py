@@ -141,7 +141,7 @@ class Stepper:
     def leave(self) -> str:
         """Ends it; the id of a task that it gave back."""
         given_back = self._given_back
-        with contextlib.suppress(OSError, DeadError):
+        with contextlib.suppress(OSError, DeadError, RuntimeError):
             self._send("leave")
             gives_up_at = time.monotonic() + FAREWELL
             while time.monotonic() < gives_up_at:
@@ -207,7 +207,7 @@ class Stepper:
     def _send(self, *words: object) -> None:
         try:
             self._orders.send(*words)
-        except OSError as error:
+        except (OSError, ValueError) as error:  # its end of the pipe is closed, or ours
             raise DeadError from error
 
     def _receive(self, patience: float | None) -> tuple[Any, ...]:

@@ -132,13 +132,15 @@ def test_the_board_has_a_switch_for_the_lesson(
 def _keep(notebook: Notebook, lesson: LessonInCell, name: str) -> None:
     """Keeps screenshots in all sizes and themes; in each, nothing is wider than its room."""
     page = notebook.page
+    page.emulate_media(reduced_motion="reduce")  # nothing is under way then
     PICTURES.mkdir(parents=True, exist_ok=True)
     notebook.js("jupyterapp.shell.collapseLeft();")
     for theme in ("Dark", "Light"):
         notebook.lab.theme(theme)
         for width in WIDTHS:
-            page.set_viewport_size({"width": width, "height": 1000})
-            page.wait_for_timeout(200)
+            page.set_viewport_size({"width": width, "height": 1900})
+            page.wait_for_timeout(100)
             lesson.root.screenshot(path=PICTURES / f"{name}-{theme.lower()}-{width}.png")
             assert lesson.root.evaluate("node => node.scrollWidth <= node.clientWidth + 1"), width
+    page.emulate_media(reduced_motion="no-preference")
     page.set_viewport_size({"width": 1180, "height": 900})

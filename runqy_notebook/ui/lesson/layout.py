@@ -106,8 +106,8 @@ NARROW: Final = _layout(
     {
         "scheduled": (6, 6), "retry": (186, 6),
         "pending": (6, 116), "active": (186, 116),
-        "waiting room": (6, 226), "completed": (186, 226),
-        "worker": (6, 336), "archived": (186, 336),
+        "archived": (6, 226), "completed": (186, 226),
+        "waiting room": (6, 336), "worker": (186, 336),
     },
 )  # fmt: skip
 

@@ -125,11 +125,11 @@ def _svg(layout: Layout, before: Scene | None, scene: Scene, paint: Paint) -> st
         is_live=paint is LIVE,
         boxes=drawn,
         chips=_chips(layout, before, scene, ways),
-        ways=[arrow(layout.boxes[one], layout.boxes[other]) for one, other in _WAYS],
+        ways=[arrow(layout.boxes[one], layout.boxes[other]) for one, other in _ways(layout)],
         going=[arrow(layout.boxes[one], layout.boxes[other]) for one, other in sorted(going)],
         chip=(layout.chip_width, CHIP),
         worker=layout.worker,
-        hold=arrow(layout.worker, layout.boxes[Place.ACTIVE]),
+        hold=arrow(layout.worker, layout.boxes[Place.ACTIVE]) if layout is WIDE else None,
         is_dead=scene.worker is At.DEAD,
         holds=bool(scene.holds) and scene.worker not in (At.DEAD, At.NONE),
         mark=_MARKS.get(scene.worker, "✓"),
@@ -137,6 +137,11 @@ def _svg(layout: Layout, before: Scene | None, scene: Scene, paint: Paint) -> st
         note=_note(scene, layout.chip_letters * layout.columns),
         words=in_words(scene),
     )
+
+
+def _ways(layout: Layout) -> tuple[tuple[Place, Place], ...]:
+    """Those that have nothing else in between."""
+    return _WAYS if layout is WIDE else _WAYS[:-1]
 
 
 def _drawn(
