@@ -71,6 +71,7 @@ class Extension:
             boarding.shown_by(self.boards)
             undo.callback(boarding.shown_by, None)
             undo.callback(self.boards.close_all, "the extension was unloaded")
+            undo.enter_context(self._forms_of_lessons())
             if self.live.is_on:
                 undo.enter_context(self._cards_for_handles())
             self._connect()
@@ -113,6 +114,7 @@ class Extension:
         """
         if current.has_session():
             current.session().stop_worker(GRACE)
+            current.session().stop_lesson()
         self.boards.close_all("the kernel ended")
         self.live.close("the kernel ended")
 
@@ -127,6 +129,38 @@ class Extension:
         finally:
             for kind in (TaskHandle, TaskGroup):
                 formatter.pop(kind, None)
+
+    @contextmanager
+    def _forms_of_lessons(self) -> Iterator[None]:
+        """A move, or a lesson, at the end of a cell shows itself; by name, as few import them."""
+        formatters = self.ipython.display_formatter
+        moves, lessons = "runqy_notebook.lesson.moves", "runqy_notebook.lesson.lesson"
+        formatters.mimebundle_formatter.for_type_by_name(moves, "Move", self._move_bundle)
+        formatters.mimebundle_formatter.for_type_by_name(lessons, "Lesson", self._lesson_bundle)
+        formatters.ipython_display_formatter.for_type_by_name(lessons, "Lesson", self._show_lesson)
+        try:
+            yield
+        finally:
+            formatters.mimebundle_formatter.pop(f"{moves}.Move", None)
+            formatters.mimebundle_formatter.pop(f"{lessons}.Lesson", None)
+            formatters.ipython_display_formatter.pop(f"{lessons}.Lesson", None)
+
+    def _move_bundle(self, move: Any, include: Any = None, exclude: Any = None) -> Any:
+        from runqy_notebook.ui.lesson.lessons import move_bundle
+
+        return move_bundle(move)
+
+    def _lesson_bundle(self, lesson: Any, include: Any = None, exclude: Any = None) -> Any:
+        from runqy_notebook.ui.lesson.lessons import lesson_bundle
+
+        return lesson_bundle(lesson)
+
+    def _show_lesson(self, lesson: Any) -> None:
+        lessons = self.live.lessons
+        is_current = current.has_session() and current.session().lesson is lesson
+        if not is_current or not lessons.has_widgets:
+            raise NotImplementedError  # IPython shows it as it stands then
+        lessons.show(current.session(), lesson)
 
     def _show(self, made: TaskHandle | TaskGroup) -> None:
         if not current.has_session() or not made.is_of(current.session().source):

@@ -16,6 +16,7 @@ RunqyError
 ├── WaitTimeoutError         the awaited task is not done yet
 ├── ResultNotStoredError     the task is done, its result was neither stored nor kept
 ├── DestinationError         a result cannot be delivered there
+├── LessonError              a lesson that cannot be given, or a fault that cannot be made
 └── UsageError               an option or a magic that makes no sense
 
 RunqyNotice                  a warning: it works, but perhaps not as meant
@@ -247,6 +248,14 @@ class DestinationError(RunqyError):
         self.problem = problem
         end = "" if problem.endswith("?") else "."
         super().__init__(f"Nothing is delivered there: {problem}{end}")
+
+
+class LessonError(RunqyError):
+    """A lesson cannot be given here, or not go on."""
+
+    def __init__(self, problem: str) -> None:
+        self.problem = problem
+        super().__init__(problem)
 
 
 class UsageError(RunqyError):

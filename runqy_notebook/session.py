@@ -34,6 +34,7 @@ from runqy_notebook.naming import Names
 from runqy_notebook.options import TaskOptions
 from runqy_notebook.settings import Settings, converted, resolve
 from runqy_notebook.tasks import REGISTRY
+from runqy_notebook.teaching import Teaching
 from runqy_notebook.wire.documented import Task
 from runqy_notebook.wire.events import Event, Kind
 from runqy_notebook.wire.payload import encode_payload, size_warning
@@ -48,7 +49,7 @@ if TYPE_CHECKING:
 BATCH = 500  # tasks written by one script call
 
 
-class Session(Controlling, Echoing, Boarding):
+class Session(Controlling, Echoing, Boarding, Teaching):
     """One connection to a Redis, the tasks put there, and at most one worker in this process.
 
     `url` and `settings` (see `runqy_notebook.settings.Settings`) go before `%config`, environment
@@ -211,8 +212,9 @@ class Session(Controlling, Echoing, Boarding):
         return stopped
 
     def close(self) -> None:
-        """Stops worker and receiver, and ends the connections; tasks stay where they are."""
+        """Stops worker, lesson, receiver, and ends the connections; tasks stay where they are."""
         self.is_closed = True
+        self.stop_lesson()
         self._stop_worker(None)
         self.webhooks.stop()
         self._sweeper.stop()

@@ -79,6 +79,12 @@ def ensure(
         return server
 
 
+def running_pid(state_dir: Path) -> int | None:
+    """The process id of the server that runs there; None unless it is surely that one."""
+    record = Record.read(state_dir)
+    return record.pid if record and record.pid in _living(record) else None
+
+
 def stop(state_dir: Path | None = None) -> bool:
     """Ends the running server cleanly and keeps its data; False if none runs.
 

@@ -10,6 +10,7 @@ SCRIPT FLUSH).
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import re
 from collections.abc import Callable, Sequence
@@ -87,3 +88,14 @@ ATTEMPTED: Final = Script("attempted")
 HOLD: Final = Script("hold")
 REDELIVER: Final = Script("redeliver")
 LEAVE: Final = Script("leave")
+
+
+@functools.cache
+def names_of_scripts() -> dict[bytes, str]:
+    """What each script is called, by its SHA-1 and by its text."""
+    found: dict[bytes, str] = {}
+    for file in _FOLDER.iterdir():
+        if file.name.endswith(".lua"):
+            script = Script(file.name.removesuffix(".lua"))
+            found[script.sha.encode()] = found[script.source.encode()] = script.name
+    return found

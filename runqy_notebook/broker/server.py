@@ -29,6 +29,7 @@ class Server:
     where: str
     # None for the fallback inside this process; holds the password, so it is never shown.
     url: str | None = field(repr=False)
+    state_dir: Path | None = None  # of the embedded server
 
 
 def open_server(settings: Settings) -> Server:
@@ -62,4 +63,6 @@ def _embedded(settings: Settings, note: str = "") -> Server:
         return Server(embedded.fake_client(), title, "in-process fakeredis", None)
     title = f"embedded {found.family} {found.version}{note}"
     where = Masked("the embedded server", [unquote(urlsplit(found.url).password or "")])
-    return Server(open_client(found.url), title, where, found.url)
+    return Server(
+        open_client(found.url), title, where, found.url, folder or embedded.default_state_dir()
+    )

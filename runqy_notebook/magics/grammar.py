@@ -9,6 +9,7 @@ from runqy_notebook.magics.board_command import board_commands
 from runqy_notebook.magics.control import control_commands
 from runqy_notebook.magics.hooks import hook_commands
 from runqy_notebook.magics.parser import Command
+from runqy_notebook.magics.step_command import step_commands
 from runqy_notebook.magics.stream_command import stream_commands
 from runqy_notebook.magics.values import count, count_or_zero, duration, moment, one_of
 from runqy_notebook.wire.states import State
@@ -28,6 +29,7 @@ def all_commands() -> list[Command]:
         *hook_commands(),
         *stream_commands(),
         *board_commands(),
+        *step_commands(),
     ]
 
 

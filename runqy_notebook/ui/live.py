@@ -5,7 +5,7 @@ from __future__ import annotations
 import weakref
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, Final, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from runqy_notebook.errors import UnknownTaskError
 from runqy_notebook.events import Subscription
@@ -23,6 +23,9 @@ from runqy_notebook.ui.view import TaskView, of_record, with_result, with_said
 from runqy_notebook.ui.watch import Watch
 from runqy_notebook.wire.events import Event
 
+if TYPE_CHECKING:
+    from runqy_notebook.ui.lesson.lessons import Lessons
+
 MOST_CARDS: Final = 20
 """Cards that one run of a cell gets by enqueueing; a loop's further tasks are handles only."""
 
@@ -39,6 +42,7 @@ class Live:
     def __init__(self, shell: Any) -> None:
         self.publisher = Publisher(shell)
         self._shell = shell
+        self._lessons: Lessons | None = None
         self._session: Session | None = None
         self._watch: Watch | None = None
         self._resting: Resting | None = None
@@ -57,7 +61,18 @@ class Live:
     def close(self, why: str) -> None:
         """Freezes what is live."""
         self._leave(why)
+        if self._lessons is not None:
+            self._lessons.end_all()
         self.publisher.close()
+
+    @property
+    def lessons(self) -> Lessons:
+        """What shows lessons here."""
+        if self._lessons is None:
+            from runqy_notebook.ui.lesson.lessons import Lessons  # few need it
+
+            self._lessons = Lessons(self.publisher)
+        return self._lessons
 
     @property
     def is_on(self) -> bool:

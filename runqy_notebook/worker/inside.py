@@ -247,7 +247,7 @@ def _end_soon_after_the_kernel() -> None:
         libc.prctl(1, _GUARDIANS_TIME)  # PR_SET_PDEATHSIG; the thread that forked waits for us
 
 
-def _take_streams() -> tuple[IO[bytes], IO[bytes]]:
+def take_streams() -> tuple[IO[bytes], IO[bytes]]:
     """Where requests come from and answers go to. What handlers and their programs read is empty,
     and what they print is no answer.
     """
@@ -262,7 +262,7 @@ def _take_streams() -> tuple[IO[bytes], IO[bytes]]:
 
 
 def main() -> None:
-    requests, replies = _take_streams()
+    requests, replies = take_streams()
     _end_soon_after_the_kernel()
     inbox: queue.SimpleQueue[Any] = queue.SimpleQueue()
     way = Replies(replies)

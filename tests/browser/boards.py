@@ -75,9 +75,9 @@ def pictures(notebook: Notebook, name: str) -> None:
     page.set_viewport_size(before)
 
 
-def violations(page: Page) -> list[str]:
+def violations(page: Page, within: str = ".runqy-board") -> list[str]:
     """What axe finds that keeps people from using the board."""
-    found: dict[str, Any] = Axe().run(page, context=".runqy-board").response
+    found: dict[str, Any] = Axe().run(page, context=within).response
     return [
         f"{each['id']}: {each['help']}: {node['html'][:200]}"
         for each in found["violations"]
