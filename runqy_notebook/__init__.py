@@ -8,6 +8,8 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from runqy_notebook.ui import accessor as _accessor
+
 if TYPE_CHECKING:
     from runqy_notebook.current import connect, run
     from runqy_notebook.errors import RunqyError
@@ -70,3 +72,6 @@ def load_ipython_extension(ipython: Any) -> None:
 def unload_ipython_extension(ipython: Any) -> None:
     """`%unload_ext runqy_notebook`: nothing of it stays behind."""
     importlib.import_module(f"{__name__}._extension").unload(ipython)
+
+
+_accessor.offer()

@@ -17,9 +17,12 @@ from runqy_notebook.magics import complete, magics
 from runqy_notebook.magics.commands import say_where
 from runqy_notebook.magics.config import RunqyConfig
 from runqy_notebook.magics.grammar import all_commands
+from runqy_notebook.maps import progress
 from runqy_notebook.session import Session
+from runqy_notebook.ui import accessor
 from runqy_notebook.ui.board.boards import Boards
 from runqy_notebook.ui.live import Live
+from runqy_notebook.ui.map_bar import MapBar
 
 GRACE = 1.0
 """Seconds that running tasks get when the kernel shuts down; Jupyter kills it after about 2.5."""
@@ -74,6 +77,10 @@ class Extension:
             undo.enter_context(self._forms_of_lessons())
             if self.live.is_on:
                 undo.enter_context(self._cards_for_handles())
+                progress.show_with(lambda told: MapBar(told, self.live.publisher))
+                undo.callback(progress.show_with, None)
+            accessor.offer()
+            undo.callback(accessor.withdraw)
             self._connect()
             self._undo = undo.pop_all()  # an interrupt until here undoes it all at once
 

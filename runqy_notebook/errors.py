@@ -13,6 +13,7 @@ RunqyError
 ├── HandlerError             a function that cannot be a handler, or none to run
 ├── LoadError                the @load function raised; the worker did not start
 ├── TaskFailedError          the awaited task was archived
+├── RowFailedError           a row of a mapped frame has no result
 ├── WaitTimeoutError         the awaited task is not done yet
 ├── ResultNotStoredError     the task is done, its result was neither stored nor kept
 ├── DestinationError         a result cannot be delivered there
@@ -209,6 +210,19 @@ class TaskFailedError(_UserCodeError):
             if error == "cancelled"
             else f"Task {one_line(task_id, 80)!r} in {queue} failed and is archived: "
             f"{one_line(error)}"
+        )
+
+
+class RowFailedError(_UserCodeError):
+    """A row of a mapped frame has no result; `failure` is why. What was sent goes on."""
+
+    def __init__(self, row: str, position: int, failure: RunqyError) -> None:
+        self.position, self.failure = position, failure
+        self.traceback_text = getattr(failure, "traceback_text", "")
+        why = one_line(getattr(failure, "error", failure)).rstrip(".")
+        super().__init__(
+            f"The map stopped at {row}: {why}. Map again to take up where it was, or with "
+            'errors="column" to have all rows done.'
         )
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from functools import lru_cache
 from typing import Any, Final
 
 DEPTH: Final = 4
@@ -20,22 +21,40 @@ MOST_COLUMNS: Final = 200
 _PLAIN: Final = re.compile(r"[^\W\d][\w -]{0,99}|\d{1,9}")
 
 
+class Columns:
+    """Columns that grow as rows are put into them, `named` by path in order of appearance, None
+    where a row lacks one.
+    """
+
+    def __init__(self, n_rows: int, root: str) -> None:
+        self.named: dict[str, list[Any]] = {}
+        self._n_rows = n_rows
+        self._root = root
+
+    def put(self, at: int, value: object) -> bool:
+        """Takes the value of this row; whether the columns say all of it."""
+        row = _paths(value, self._root)
+        if row is None:
+            return False
+        is_whole = True
+        for path, part in row.items():
+            column = self.named.get(path)
+            if column is None and len(self.named) >= MOST_COLUMNS:
+                is_whole = False
+                continue
+            if column is None:
+                column = self.named[path] = [None] * self._n_rows
+            column[at] = part
+        return is_whole
+
+
 def flattened(values: Sequence[object], root: str) -> tuple[dict[str, list[Any]], list[bool]]:
     """The columns of these values, in order of appearance, None where a value lacks one; and for
     each value whether its columns say all of it.
     """
-    rows = [_paths(value, root) for value in values]
-    columns: dict[str, list[Any]] = {}
-    is_whole = []
-    for at, row in enumerate(rows):
-        whole = row is not None
-        for path, value in (row or {}).items():
-            if path not in columns and len(columns) >= MOST_COLUMNS:
-                whole = False
-            else:
-                columns.setdefault(path, [None] * len(rows))[at] = value
-        is_whole.append(whole)
-    return columns, is_whole
+    columns = Columns(len(values), root)
+    is_whole = [columns.put(at, value) for at, value in enumerate(values)]
+    return columns.named, is_whole
 
 
 def _paths(value: object, root: str) -> dict[str, object] | None:
@@ -52,5 +71,6 @@ def _walk(mapping: Mapping[str, object], path: str, depth: int) -> Iterator[tupl
             yield place, part
 
 
+@lru_cache(maxsize=1_000)
 def _step(key: str) -> str:
     return f".{key}" if _PLAIN.fullmatch(key) else f"[{json.dumps(key)}]"

@@ -156,7 +156,7 @@ def pending(columns: PendingColumns) -> pd.DataFrame:
         "retry": columns.retry,
         "max_retry": columns.max_retry,
     }
-    series = {name: _column(each, TASK_DTYPES[name]) for name, each in values.items()}
+    series = {name: column_of(each, TASK_DTYPES[name]) for name, each in values.items()}
     frame: pd.DataFrame = pd.DataFrame(series)
     frame["enqueued_at"] = _moments(columns.enqueued_at)
     frame.index = pd.Index(columns.id, dtype="object", name="id")
@@ -177,8 +177,8 @@ def history(records: Sequence[TaskRecord], *, flatten: bool = True) -> pd.DataFr
     columns, is_whole = flattened(values, "payload") if flatten else ({}, [False] * len(values))
     if not all(is_whole) or not flatten:
         left = [None if whole else value for value, whole in zip(values, is_whole, strict=True)]
-        frame["payload"] = _column(left, "object").set_axis(frame.index)
-    parts = {path: _column(c, _dtype(c)).set_axis(frame.index) for path, c in columns.items()}
+        frame["payload"] = column_of(left, "object").set_axis(frame.index)
+    parts = {path: column_of(c, dtype_of(c)).set_axis(frame.index) for path, c in columns.items()}
     return pd.concat([frame, pd.DataFrame(parts)], axis="columns") if parts else frame
 
 
@@ -218,13 +218,14 @@ def _frame(
     columns = {}
     for column, dtype in dtypes.items():
         read = special.get(column, attrgetter(column))
-        columns[column] = _column([read(record) for record in records], dtype)
+        columns[column] = column_of([read(record) for record in records], dtype)
     frame: pd.DataFrame = pd.DataFrame(columns)
     frame.index = pd.Index(labels, dtype="object", name=index)
     return frame
 
 
-def _column(values: list[Any], dtype: str) -> pd.Series[Any]:
+def column_of(values: list[Any], dtype: str) -> pd.Series[Any]:
+    """The values as a column of one of the dtypes above."""
     series: pd.Series[Any]
     if dtype == TIME:
         # pandas 2.1 makes nanoseconds of datetimes first, which end in the year 2262.
@@ -235,7 +236,7 @@ def _column(values: list[Any], dtype: str) -> pd.Series[Any]:
     return series
 
 
-def _dtype(values: Sequence[object]) -> str:
+def dtype_of(values: Sequence[object]) -> str:
     """What a column of JSON values is best held in."""
     kinds = {type(value) for value in values}
     if kinds == {bool}:

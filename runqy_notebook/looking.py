@@ -219,6 +219,11 @@ class Looking:
         with explained(self.server.where):
             return self._inspector.standings(ids)
 
+    def stored_results(self, ids: Sequence[str]) -> list[bytes | None]:
+        """The stored result of each of these tasks as JSON, None where there is none."""
+        with explained(self.server.where):
+            return self._inspector.results(ids)
+
     def is_paused(self, queue: str) -> bool:
         """Whether nothing is claimed from this queue."""
         with explained(self.server.where):

@@ -28,6 +28,7 @@ class TaskOptions:
     max_retry: retries after the first attempt; by default the handler's, else the setting's
     timeout: how long a run may take; by default the handler's, else the setting's
     store: whether the result is written to Redis; by default as the worker does
+    result_ttl: how long a stored result is kept; by default as the worker's setting says
     unique: True gives back the task of the same queue and payload while that is unfinished or
         younger than `unique_ttl`; any other value takes the place of the payload
     delay: how long from now until the task is due
@@ -42,6 +43,7 @@ class TaskOptions:
     max_retry: int | None = None
     timeout: float | None = None
     store: bool | None = None
+    result_ttl: float | None = None
     unique: object = False
     unique_ttl: float | None = None
     delay: float | None = None
@@ -126,8 +128,9 @@ class TaskOptions:
         retries = _first(self.max_retry, handler and handler.max_retry, settings.max_retry)
         timeout = _first(self.timeout, handler and handler.timeout)
         made = {"type": self.type, "retry": "0", "max_retry": str(retries)}
-        if timeout is not None:
-            made["timeout"] = f"{timeout:.3f}".rstrip("0").rstrip(".")
+        for name, seconds in (("timeout", timeout), ("result_ttl", self.result_ttl)):
+            if seconds is not None:
+                made[name] = f"{seconds:.3f}".rstrip("0").rstrip(".")
         if self.store is not None:
             made["store"] = "1" if self.store else "0"
         if self.deliver_to:
@@ -174,6 +177,7 @@ _CHECKS: Mapping[str, Callable[[Any], object]] = {
     "max_retry": partial(checked_count, "max_retry"),
     "timeout": _seconds("timeout", 0.001),
     "store": partial(checked_flag, "store"),
+    "result_ttl": _seconds("result_ttl", 1),
     "unique": _unique,
     "unique_ttl": _seconds("unique_ttl"),
     "delay": _seconds("delay"),

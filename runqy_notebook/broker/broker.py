@@ -14,6 +14,7 @@ from runqy_notebook.broker.channels import Channels
 from runqy_notebook.broker.exchanges import (
     Enqueued,
     Exchange,
+    Keeping,
     Retention,
     Settled,
     SweepEvent,
@@ -87,14 +88,18 @@ class Broker:
         fields: Mapping[str, str],
         *,
         unique_age: float | None = None,
+        keeping: Keeping | None = None,
         due: str = "0",
     ) -> Enqueued:
         """Writes tasks of one queue, `entries` being (id, payload JSON); all or none of them.
 
         `unique_age`: keep an existing task of that id while it is unfinished or younger than so
-        many seconds. `due`: unix seconds, or "+seconds". Raises TaskConflictError, WrongTypeError.
+        many seconds; `keeping` says otherwise which are kept. `due`: unix seconds, or "+seconds".
+        Raises TaskConflictError, WrongTypeError.
         """
-        (enqueued,) = self.enqueue_each(queue, [entries], fields, unique_age=unique_age, due=due)
+        (enqueued,) = self.enqueue_each(
+            queue, [entries], fields, unique_age=unique_age, keeping=keeping, due=due
+        )
         return enqueued
 
     def enqueue_each(
@@ -104,6 +109,7 @@ class Broker:
         fields: Mapping[str, str],
         *,
         unique_age: float | None = None,
+        keeping: Keeping | None = None,
         due: str = "0",
     ) -> Iterator[Enqueued]:
         """The same for some batches in order. From the second on, a batch is asked for and sent
@@ -115,7 +121,7 @@ class Broker:
             self.layout.tasks,
             self.layout.results,
             queue,
-            "0" if unique_age is None else "1",
+            keeping.value if keeping else "0" if unique_age is None else "1",
             unique_age or 0,
             due,
             self.channels.news(self.name),

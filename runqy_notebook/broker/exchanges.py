@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from enum import Enum
 from typing import Final
 
 from runqy_notebook.errors import RunqyError
@@ -95,6 +96,15 @@ class Settled:
     tasks: list[Task]
     unsound: list[WrongTypeError]
     at: float = field(default=0.0, compare=False)  # by the server's clock, unix seconds
+
+
+class Keeping(Enum):
+    """Which existing tasks an enqueue keeps instead of writing them anew: those that are unfinished
+    and those whose result is stored, whatever became of their record; or also what was archived.
+    """
+
+    RESULTS = "2"
+    RESULTS_AND_FAILED = "3"
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,6 +21,7 @@ Elsewhere than in payloads {{expression}} and $name are filled in: %runqy task {
 
     t = %runqy enqueue inference {{"x": 1}}      a handle: await t, t.result(timeout=10), t.state
     %runqy worker start inference              runs @task handlers of this notebook
+    df.runqy.map("inference")                  a task for each row; their results as a DataFrame
     %config Runqy.concurrency = 4              settings; %config Runqy lists them
 """
 

@@ -114,6 +114,10 @@ class Layout:
         """The hash beside that list: its true length, and the progress."""
         return to_bytes(f"{self.ours}said:{task_id}")
 
+    def map(self, digest: str) -> str:
+        """Where the beginning of a map's task ids is kept."""
+        return f"{self.ours}map:{digest}"
+
     def worker(self, worker_id: str) -> str:
         return f"{self.root}workers:{worker_id}"
 

@@ -2,10 +2,11 @@
 
 Sent as they are: text, ints of up to 4,300 digits (Python reads no more back), floats, booleans,
 None, lists, dicts. NaN and infinity become null wherever they stand, and so do NaT, NA and masked
-items. Tuples, sets (in no order), numpy arrays, Series, indexes and pandas arrays become lists, a
-DataFrame a list of records; mappings, dataclasses and objects with `model_dump()` become objects,
-an Enum its value. Text become dates and times (ISO 8601, time zones kept), durations ("PT90.5S"),
-Decimal (which keeps its digits so), UUID and paths. Anything else, bytes above all, is refused.
+items. Tuples, sets (in order where they have one), numpy arrays, Series, indexes and pandas arrays
+become lists, a DataFrame a list of records; mappings, dataclasses and objects with `model_dump()`
+become objects, an Enum its value. Text become dates and times (ISO 8601, time zones kept),
+durations ("PT90.5S"), Decimal (which keeps its digits so), UUID and paths. Anything else, bytes
+above all, is refused.
 """
 
 from __future__ import annotations
@@ -221,6 +222,14 @@ def _no_bytes(value: object) -> object:
     )
 
 
+def _in_order(value: Any) -> list[object]:
+    """The same text for the same set: text in sets stands in another order in each process."""
+    try:
+        return sorted(value)
+    except TypeError:
+        return list(value)
+
+
 def _duration(value: datetime.timedelta) -> str:
     microseconds = value // datetime.timedelta(microseconds=1)
     return _iso_duration(microseconds * 1000 + getattr(value, "nanoseconds", 0))  # pandas has them
@@ -261,7 +270,7 @@ _CONVERSIONS: dict[str, Callable[[Any], object]] = {
     "builtins.int": _int,
     "builtins.str": _text,
     **dict.fromkeys(("builtins.list", "builtins.tuple"), list),
-    **dict.fromkeys(("builtins.set", "builtins.frozenset"), list),
+    **dict.fromkeys(("builtins.set", "builtins.frozenset"), _in_order),
     "builtins.dict": lambda value: dict(value.items()),
     **dict.fromkeys(("builtins.bytes", "builtins.bytearray", "builtins.memoryview"), _no_bytes),
     # A datetime and pandas' Timestamp are dates.

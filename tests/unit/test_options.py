@@ -51,6 +51,7 @@ def id_of(payload: bytes = b'{"a": 1}', queue: str = "q", **options: object) -> 
         ({"unique_ttl": [1]}, "unique_ttl must be a number of seconds from 0, not [1]."),
         ({"store": "no"}, "store must be True or False, not 'no'."),
         ({"store": 1}, "store must be True or False, not 1."),
+        ({"result_ttl": 0}, "result_ttl must be a number of seconds from 1, not 0."),
         ({"at": "18:30"}, "at must be a datetime, not '18:30'."),
         ({"at": date(2030, 1, 1)}, "at must be a datetime, not datetime.date(2030, 1, 1)."),
         ({"at": pd.NaT}, "at must be a moment that has a unix time, not NaT."),
@@ -71,14 +72,14 @@ def test_a_value_that_makes_no_sense_is_told_in_a_sentence(
 
 def test_an_unknown_option_is_told_with_the_nearest_one() -> None:
     assert refusal(max_retries=3) == (
-        "enqueue has no option 'max_retries'; it has type, max_retry, timeout, store, unique, "
-        "unique_ttl, delay, at, webhook, deliver_to. Did you mean 'max_retry'?"
+        "enqueue has no option 'max_retries'; it has type, max_retry, timeout, store, result_ttl, "
+        "unique, unique_ttl, delay, at, webhook, deliver_to. Did you mean 'max_retry'?"
     )
 
 
 def test_none_means_that_nothing_is_said() -> None:
     names = ("type", "max_retry", "timeout", "store", "unique", "unique_ttl", "delay", "at")
-    more = ("webhook", "deliver_to")
+    more = ("webhook", "deliver_to", "result_ttl")
 
     assert TaskOptions.of(dict.fromkeys([*names, *more])) == TaskOptions()
 
@@ -241,6 +242,11 @@ def test_storage_is_written_only_where_it_was_said() -> None:
     assert "store" not in fields()
     assert fields(store=True)["store"] == "1"
     assert fields(store=np.False_)["store"] == "0"
+
+
+def test_the_life_of_a_stored_result_is_written_only_where_it_was_said() -> None:
+    assert "result_ttl" not in fields()
+    assert fields(result_ttl="1h30m")["result_ttl"] == "5400"
 
 
 def test_new_ids_are_different_random_uuids() -> None:
