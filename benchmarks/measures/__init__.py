@@ -16,6 +16,7 @@ NAMES = (
     "latency",
     "wake",
     "listing",
+    "map",
     "imports",
     "responsiveness",
     "memory",

@@ -24,14 +24,15 @@ def resident(field: str = "VmRSS") -> float:
     return next(int(line.split()[1]) for line in lines if line.startswith(field)) / 1024
 
 
-def _forget_peak() -> None:
+def forget_peak() -> None:
+    """From now on VmHWM is the peak."""
     Path("/proc/self/clear_refs").write_text("5")
 
 
 def raw_redis(url: str) -> Figures:
     client = redis.Redis.from_url(url)
     client.ping()
-    _forget_peak()
+    forget_peak()
     before = resident()
     found: list[object] = []
     took = raw.timed(lambda: found.extend(raw.listed(client)))
@@ -46,7 +47,7 @@ def raw_redis(url: str) -> Figures:
 def runqy(url: str) -> Figures:
     with ours.session(url) as session:
         session.pending(limit=10)  # imports pandas
-        _forget_peak()
+        forget_peak()
         before = resident()
         frames = []
         took = raw.timed(lambda: frames.append(session.pending(ours.PARENT)))

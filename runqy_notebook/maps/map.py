@@ -118,10 +118,11 @@ class Map:
         if not told.is_over:
             text = "Nothing was sent yet."
             if self._beginning:
-                on = f", {told.in_flight:,} more were sent and go on" if told.in_flight else ""
+                on = f", and {told.in_flight:,} more were sent and go on" if told.in_flight else ""
+                how = "without fresh=True, " if self._options.fresh else ""
                 text = (
-                    f"{told.done:,} of {told.total:,} rows are done{on}. Map again, with the same "
-                    "arguments but without fresh, and it takes up where it was."
+                    f"{told.done:,} of {told.total:,} rows are done{on}. Run it again, {how}and it "
+                    "takes up where it was."
                 )
             told.end(Stage.STOPPED, text)
             self._bar.show()
