@@ -9,7 +9,7 @@ import pytest
 import redis as redis_py
 
 from runqy_notebook.broker.broker import Broker, Entries
-from runqy_notebook.broker.exchanges import WrongTypeError
+from runqy_notebook.broker.exchanges import Keeping, WrongTypeError
 from runqy_notebook.errors import ConnectionFailedError, TaskConflictError
 from tests.broking import (
     BASE,
@@ -238,3 +238,75 @@ def test_with_full_memory_a_producer_gets_one_clear_error_and_nothing_is_written
         redis.config_set("maxmemory", "0")
 
     assert redis.keys() == []
+
+
+# --- keeping what is done --------------------------------------------------------------------
+
+
+def kept(broker: Broker, *ids: str, keeping: Keeping = Keeping.RESULTS) -> set[int]:
+    """The positions of those that were not written anew."""
+    return enqueue(broker, *ids, keeping=keeping)
+
+
+@pytest.mark.parametrize("keeping", Keeping)
+def test_a_task_whose_result_is_stored_is_kept(
+    redis: redis_py.Redis, broker: Broker, keeping: Keeping
+) -> None:
+    enqueue(broker, "a", "b", "c")
+    a, b, _ = claim(broker, want=3)
+    settle(broker, done(a, b"1"), done(b))
+
+    assert kept(broker, "d", "a", "b", "c", keeping=keeping) == {1, 3}
+    assert field(redis, "a", "state") == b"completed"
+    assert places(redis, "b") == places(redis, "d") == ["pending"]
+    assert redis.get("asynq:result:a") == b"1"
+    assert not redis.exists("asynq:result:b")
+
+
+def test_a_result_counts_without_its_tasks_record(redis: redis_py.Redis, broker: Broker) -> None:
+    redis.set("asynq:result:a", "1")
+
+    assert kept(broker, "b", "a") == {1}
+    assert not redis.exists("asynq:t:a")
+    assert places(redis, "a") == []
+    assert places(redis, "b") == ["pending"]
+
+
+def test_elsewhere_a_result_without_its_record_counts_for_nothing(
+    redis: redis_py.Redis, broker: Broker
+) -> None:
+    redis.set("asynq:result:a", "1")
+
+    assert enqueue(broker, "a") == enqueue(broker, "b", unique_age=60) == set()
+    assert places(redis, "a") == ["pending"]
+
+
+def test_what_was_archived_is_kept_only_where_asked(redis: redis_py.Redis, broker: Broker) -> None:
+    enqueue(broker, "a", "b")
+    settle(broker, *map(archived, claim(broker, want=2)))
+    redis.set("asynq:result:b", "of an earlier run")
+
+    assert kept(broker, "a", "b", keeping=Keeping.RESULTS_AND_FAILED) == {0, 1}
+    assert kept(broker, "a", "b") == set()
+    assert places(redis, "a") == places(redis, "b") == ["pending"]
+    assert not redis.exists("asynq:result:b")
+
+
+def test_among_many_that_are_new_one_that_is_done_is_found(
+    redis: redis_py.Redis, broker: Broker
+) -> None:
+    redis.set("asynq:result:01500", "1")
+
+    assert kept(broker, *(f"{n:05}" for n in range(2_500))) == {1_500}
+    assert redis.llen(BASE + "pending") == 2_499
+
+
+def test_a_task_that_runs_is_kept_whatever_result_is_there(
+    redis: redis_py.Redis, broker: Broker
+) -> None:
+    enqueue(broker, "a")
+    claim(broker)
+    redis.hset("asynq:t:a", "state", "completed")  # as an outsider may say
+
+    assert kept(broker, "a") == {0}
+    assert places(redis, "a") == ["active", "lease"]
