@@ -81,6 +81,7 @@ class Map:
         self._next_look = self._next_remark = 0.0
         self._interval = FIRST_LOOK
         self._bar = bar_of(self.progress, is_shown=options.progress)
+        self._stepping = threading.Lock()
 
     def step(self) -> float | None:
         """Does what can be done now; the seconds until there is more to do, None once all is done.
@@ -88,17 +89,8 @@ class Map:
         Raises PayloadError, UsageError, RowFailedError, WrongTypeError, and ConnectionFailedError
         where Redis is away for a minute.
         """
-        self.rung.clear()
-        try:
-            rest = self._read() if self.progress.stage is Stage.READING else self._go_on()
-            self._well_at = time.monotonic()
-        except ConnectionFailedError as error:
-            if error.is_refusal or time.monotonic() - self._well_at > PATIENCE:
-                raise
-            self.progress.remark, rest = str(error), 1.0
-        self.progress.measure()
-        self._bar.show()
-        return rest
+        with self._stepping:
+            return self._step()
 
     def frame(self) -> pd.DataFrame:
         """The results, a row each, under the labels of the mapped frame."""
@@ -114,7 +106,9 @@ class Map:
 
     def stop(self) -> str:
         """Goes no further; gives what a person should know about that."""
-        told = self.progress
+        # A step on another thread is over soon, unless Redis is away.
+        is_mine, told = self._stepping.acquire(timeout=0.3), self.progress
+        told.in_flight = len(self._in_flight)
         if not told.is_over:
             text = "Nothing was sent yet."
             if self._beginning:
@@ -126,9 +120,24 @@ class Map:
                 )
             told.end(Stage.STOPPED, text)
             self._bar.show()
+        if is_mine:
+            self._stepping.release()
         return told.remark
 
     # --- steps ----------------------------------------------------------------------------------
+
+    def _step(self) -> float | None:
+        self.rung.clear()
+        try:
+            rest = self._read() if self.progress.stage is Stage.READING else self._go_on()
+            self._well_at = time.monotonic()
+        except ConnectionFailedError as error:
+            if error.is_refusal or time.monotonic() - self._well_at > PATIENCE:
+                raise
+            self.progress.remark, rest = str(error), 1.0
+        self.progress.measure()
+        self._bar.show()
+        return rest
 
     def _read(self) -> float | None:
         """Reads more of the rows; the last time it begins to send."""

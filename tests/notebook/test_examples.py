@@ -52,6 +52,23 @@ def test_the_live_cells_run(tmp_path: Path) -> None:
     assert "Did you mean 'training'?" in shown["%runqy doctor"]
 
 
+def test_each_row_of_the_example_is_run_once(tmp_path: Path) -> None:
+    name = "dataframe-map.ipynb"
+    command = [sys.executable, str(ROOT / "examples" / "execute.py"), name, "--to", str(tmp_path)]
+    try:
+        ran = subprocess.run(
+            command, env=kernel_environment(tmp_path), capture_output=True, text=True, timeout=120
+        )
+    finally:
+        embedded.stop(tmp_path / "state")
+
+    assert ran.returncode == 0, ran.stderr
+    assert "5,000 runs of the handler for 5,000 rows" in ran.stdout
+    shown = {cell.source.split(" = ")[0]: str(cell.outputs) for cell in code_of(tmp_path / name)}
+    assert "5,000 done · 1 failed" in shown["out"]
+    assert "Results stay in Redis for 24 h" in shown["taken_up"]
+
+
 def test_the_webhooks_of_the_example_arrive(tmp_path: Path) -> None:
     name = "webhooks.ipynb"
     command = [sys.executable, str(ROOT / "examples" / "execute.py"), name, "--to", str(tmp_path)]
