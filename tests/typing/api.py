@@ -142,6 +142,8 @@ def control(session: Session, handle: TaskHandle, group: TaskGroup) -> None:
 
 
 def look(session: Session) -> None:
+    assert_type(session.map(pd.DataFrame(), "inference", ["n"], name="mine"), pd.DataFrame)
+    assert_type(session.map(pd.Series([1]), "inference", errors="raise"), pd.DataFrame)
     assert_type(session.history("inference", limit=10, flatten=False), pd.DataFrame)
     assert_type(session.pending("inference", limit=10), pd.DataFrame)
     assert_type(session.active(), pd.DataFrame)
