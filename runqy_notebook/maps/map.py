@@ -24,8 +24,10 @@ from runqy_notebook.maps.rows import Rows
 if TYPE_CHECKING:
     import pandas as pd
 
-LOOK_AFTER: Final = 0.3
-"""Seconds in flight after which Redis is asked for a row: before, whoever works here tells."""
+LOOK_AFTER, OVERDUE = 0.3, 1.5
+"""Seconds in flight after which Redis is asked for a row; the longer time holds while others are
+told of without asking, and asking finds less than half of the rows done.
+"""
 LOOK_AT: Final = 500  # rows in one look
 FIRST_LOOK, LAST_LOOK = 0.05, 0.5  # seconds between looks
 TICK: Final = 0.1  # seconds
@@ -78,7 +80,8 @@ class Map:
         self._errors: dict[int, str] = {}
         now = time.monotonic()
         self._heard_at = self._well_at = self._next_renewal = now
-        self._next_look = self._next_remark = 0.0
+        self._told_at = self._next_look = self._next_remark = 0.0
+        self._is_looking = self._pays = False
         self._interval = FIRST_LOOK
         self._bar = bar_of(self.progress, is_shown=options.progress)
         self._stepping = threading.Lock()
@@ -216,6 +219,8 @@ class Map:
     def _arrive(self, row: Row) -> None:
         """Called on whatever thread tells that a row is done."""
         self._arrived.append(row)
+        if not self._is_looking:
+            self._told_at = time.monotonic()
         if len(self._arrived) >= self._ring_at:
             self.rung.set()
 
@@ -246,18 +251,23 @@ class Map:
         if now < self._next_look:
             return
         some = list(islice(self._in_flight.items(), LOOK_AT))
-        old = [row for row, since in some if now - since >= LOOK_AFTER]
+        is_told = now - self._told_at < LOOK_AFTER and not self._pays
+        least = OVERDUE if is_told else LOOK_AFTER
+        old = [row for row, since in some if now - since >= least]
         if old:
             self._observe(old)
             for row in old:
                 self._in_flight[row] = self._in_flight.pop(row)  # to the end of the line
-            many = 2 * sum(row.is_done for row in old) >= len(old)
-            self._interval = FIRST_LOOK if many else min(2 * self._interval, LAST_LOOK)
+            self._pays = 2 * sum(row.is_done for row in old) >= len(old)
+            self._interval = FIRST_LOOK if self._pays else min(2 * self._interval, LAST_LOOK)
         self._next_look = time.monotonic() + self._interval
 
     def _observe(self, rows: Sequence[Row]) -> None:
-        for row, standing in zip(rows, self._office.standings([r.id for r in rows]), strict=True):
+        standings = self._office.standings([row.id for row in rows])
+        self._is_looking = True
+        for row, standing in zip(rows, standings, strict=True):
             row.observe(standing)
+        self._is_looking = False
 
     def _remark(self) -> None:
         """Where nothing has been heard for some time, tells what a person can do about it."""

@@ -123,3 +123,21 @@ def test_the_board_is_a_table(terminal: Terminal, session: Session) -> None:
     assert "Valkey" in printed
     assert "This kernel's worker: running, serves q" in printed
     assert terminal.run("%runqy board --close").strip() == "No board is open."
+
+
+def test_a_map_shows_a_line_and_an_interrupt_says_how_to_go_on(terminal: Terminal) -> None:
+    terminal.run("import pandas as pd; df = pd.DataFrame({'n': range(600)})")
+    done = terminal.run("out = df.runqy.map('q')")
+    terminal.child.sendline("df.assign(holds=1).runqy.map('q')")
+    terminal.child.expect("q_default: 0 of 600 rows")
+
+    asked_at = time.monotonic()
+    terminal.child.sendintr()
+    said = terminal.until_prompt()
+    took = time.monotonic() - asked_at
+    terminal.run("gate.set()")
+
+    assert "q_default: 600 of 600 rows, " in done
+    assert "MapInterrupted: 0 of 600 rows are done, and 600 more were sent and go on. Run" in said
+    assert "Traceback" not in said
+    assert took <= 1.5

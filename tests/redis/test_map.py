@@ -15,7 +15,13 @@ import pytest
 import redis as redis_py
 
 from runqy_notebook import Fail, RunqyNotice, Session, task
-from runqy_notebook.errors import PayloadError, QueueNameError, RowFailedError, UsageError
+from runqy_notebook.errors import (
+    PayloadError,
+    QueueNameError,
+    RowFailedError,
+    RunqyError,
+    UsageError,
+)
 from tests.interop.foreign import ForeignWorker
 from tests.waiting import wait_until
 from tests.working import Log
@@ -597,3 +603,25 @@ def test_the_options_of_tasks_go_with_each_row(session: Session, redis: redis_py
     redis.hset(b"asynq:t:" + task_id, "state", "completed")
     assert fields == [b"7", b"5", b"special", b"1", b"90", b'{"n":1,"x":0.5}']
     assert mapping.result(10)["result"].tolist() == ["theirs"]
+
+
+def test_connections_that_break_cost_no_row(doubling: Session, redis: redis_py.Redis) -> None:
+    frame = pd.DataFrame({"n": range(1_500)})
+    mapping = in_thread(lambda: doubling.map(frame, "q", batch=10, ahead=50))
+
+    while not mapping.done():
+        redis.client_kill_filter(_type="normal", skipme=True)
+        threading.Event().wait(0.02)
+
+    found = mapping.result(0)
+    assert found["result"].tolist() == [2 * n for n in range(1_500)]
+    assert found["error"].isna().all()
+
+
+def test_a_redis_that_refuses_is_told_in_a_sentence(
+    doubling: Session, redis: redis_py.Redis
+) -> None:
+    redis.set("asynq:q_default:retry", "somebody else's")
+
+    with pytest.raises(RunqyError, match="The key 'asynq:q_default:retry' holds a string, not a"):
+        quietly(doubling, FRAME)
