@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 from runqy_notebook.broker.broker import Broker
-from runqy_notebook.broker.exchanges import Retention
+from runqy_notebook.broker.exchanges import Enqueued, Retention
 from runqy_notebook.broker.heartbeat import new_worker_id
 from runqy_notebook.broker.records import Standing
 from runqy_notebook.broker.server import Server
 from runqy_notebook.broker.subscriber import Subscriber
 from runqy_notebook.errors import one_line
 from runqy_notebook.events import Events, Listener, Subscription
+from runqy_notebook.handles import TaskHandle
 from runqy_notebook.inbox import Inbox
 from runqy_notebook.looking import Looking
+from runqy_notebook.options import TaskOptions
 from runqy_notebook.wire.events import Event, Kind
 from runqy_notebook.wire.states import State
 
@@ -67,6 +69,18 @@ class Listening(Looking):
         elif event.kind is Kind.ARCHIVED:
             self._inbox.observe(Standing(event.task_id, State.ARCHIVED, event.error, None))
         self.events.publish(event)
+
+    def _tell_enqueued(
+        self, handles: Sequence[TaskHandle], enqueued: Enqueued, options: TaskOptions
+    ) -> None:
+        """Tells the listeners of this process of the tasks that were written."""
+        if self.events.subscriptions:
+            state = State.SCHEDULED if options.is_for_later else State.PENDING
+            due_at = options.due_at(enqueued.at)
+            for i, handle in enumerate(handles):
+                if i not in enqueued.existed:
+                    told = (Kind.ENQUEUED, handle.id, handle.queue, enqueued.at, self.id, state)
+                    self.events.publish(Event(*told, due_at=due_at))
 
     def _fault(self, error: BaseException) -> None:
         self._on_notice(f"Somebody who listens to events failed: {one_line(repr(error))}")

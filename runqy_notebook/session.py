@@ -9,21 +9,18 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any
 
 from runqy_notebook import adopt
 from runqy_notebook.boarding import Boarding
 from runqy_notebook.broker.boundary import explained
 from runqy_notebook.broker.broker import Entries
-from runqy_notebook.broker.exchanges import Enqueued, Keeping, Retention
-from runqy_notebook.broker.map_ids import beginning
+from runqy_notebook.broker.exchanges import Enqueued, Retention
 from runqy_notebook.broker.server import open_server
 from runqy_notebook.config_file import WorkerFile, read_worker_file
 from runqy_notebook.controlling import Controlling
 from runqy_notebook.delivering import checked, url_lane
-from runqy_notebook.echoing import Echoing
 from runqy_notebook.errors import (
     ConnectionFailedError,
     HandlerError,
@@ -32,31 +29,25 @@ from runqy_notebook.errors import (
     tell,
 )
 from runqy_notebook.handles import Source, TaskGroup, TaskHandle
+from runqy_notebook.mapping import MappingFrames
 from runqy_notebook.naming import Names
 from runqy_notebook.options import TaskOptions
 from runqy_notebook.settings import Settings, converted, resolve
 from runqy_notebook.tasks import REGISTRY
 from runqy_notebook.teaching import Teaching
 from runqy_notebook.wire.documented import Task
-from runqy_notebook.wire.events import Event, Kind
 from runqy_notebook.wire.payload import encode_payload, size_warning
-from runqy_notebook.wire.states import State
 from runqy_notebook.worker.inline import Inline
 from runqy_notebook.worker.sweeper import Sweeper
 
 if TYPE_CHECKING:
-    import pandas as pd
-
-    from runqy_notebook.maps.map import Map
     from runqy_notebook.worker.report import Stopped
     from runqy_notebook.worker.worker import Worker
-
-    Table: TypeAlias = pd.DataFrame | pd.Series[Any]
 
 BATCH = 500  # tasks written by one script call
 
 
-class Session(Controlling, Echoing, Boarding, Teaching):
+class Session(Controlling, MappingFrames, Boarding, Teaching):
     """One connection to a Redis, the tasks put there, and at most one worker in this process.
 
     `url` and `settings` (see `runqy_notebook.settings.Settings`) go before `%config`, environment
@@ -132,38 +123,6 @@ class Session(Controlling, Echoing, Boarding, Teaching):
         entries = list(zip(ids, map(wanted.payload_for, ids, texts), strict=True))
         batches = [entries[at : at + BATCH] for at in range(0, len(entries), BATCH)]
         return TaskGroup(self._enqueue(target, batches, wanted), self.source)
-
-    def map(
-        self,
-        frame: pd.DataFrame | pd.Series[Any],
-        queue: str,
-        columns: object = None,
-        **options: Any,
-    ) -> pd.DataFrame:
-        """Puts a task for each row of a frame into a queue, waits for all of them and gives their
-        results, a row each in the same order and under the same labels: an object's parts as
-        columns, any other result in the column `result`.
-
-        `columns` are those that go into the payload; all unless told. Options: see `MapOptions`.
-        Run again after an interrupt or a crash it sends only what is missing, for results stay in
-        Redis for a day. Raises UsageError, PayloadError, QueueNameError, RowFailedError,
-        ConnectionFailedError.
-        """
-        from runqy_notebook.maps import driving
-
-        return driving.done(self._map(frame, queue, columns, options))
-
-    async def amap(
-        self,
-        frame: pd.DataFrame | pd.Series[Any],
-        queue: str,
-        columns: object = None,
-        **options: Any,
-    ) -> pd.DataFrame:
-        """`map` to be awaited: the event loop, and so the kernel, is free meanwhile."""
-        from runqy_notebook.maps import driving
-
-        return await driving.awaited(self._map(frame, queue, columns, options))
 
     def wait_for_result(self, task_id: str, timeout: float = 30.0) -> Any:
         """The task's result, waiting at most `timeout` seconds; raises what
@@ -305,60 +264,6 @@ class Session(Controlling, Echoing, Boarding, Teaching):
         for i in sorted(enqueued.existed):
             handles[i] = self._inbox.same(handles[i])
         return handles
-
-    def _tell_enqueued(
-        self, handles: Sequence[TaskHandle], enqueued: Enqueued, options: TaskOptions
-    ) -> None:
-        if self.events.subscriptions:
-            state = State.SCHEDULED if options.is_for_later else State.PENDING
-            due_at = options.due_at(enqueued.at)
-            for i, handle in enumerate(handles):
-                if i not in enqueued.existed:
-                    told = (Kind.ENQUEUED, handle.id, handle.queue, enqueued.at, self.id, state)
-                    self.events.publish(Event(*told, due_at=due_at))
-
-    def _put(
-        self,
-        queue: str,
-        options: TaskOptions,
-        entries: Entries,
-        rows: Sequence[TaskHandle],
-        keeping: Keeping,
-    ) -> set[int]:
-        """Writes the tasks of a map's rows; the positions of those that existed and were kept."""
-        self._subscriber.hear_queue(queue)  # before they are written, as in `expected`
-        self._inbox.expect(*rows)
-        if options.deliver_to:
-            self._expect_echoes(rows)
-        handler = REGISTRY.handler_for(queue, options.type)
-        fields = options.fields(handler, self.settings)
-        enqueued = self._broker.enqueue(queue, entries, fields, keeping=keeping)
-        if options.deliver_to or (handler and handler.deliver_to):
-            self._courier.start()
-        self._tell_enqueued(rows, enqueued, options)
-        return enqueued.existed
-
-    def _map(self, frame: Any, queue: str, columns: object, options: Mapping[str, Any]) -> Map:
-        from runqy_notebook.maps.map import Map, Office
-        from runqy_notebook.maps.options import MapOptions
-        from runqy_notebook.maps.row import Row
-        from runqy_notebook.maps.rows import Rows
-
-        asked, rows = MapOptions.of(options), Rows(frame, columns)
-        target, wanted = self._names.target(queue), TaskOptions.of(self._resolved(asked.of_tasks))
-        office = Office(
-            make=lambda task_id, position: Row(task_id, target, self.source, position),
-            beginning=self._map_beginning,
-            send=partial(self._put, target, wanted),
-            results=self.stored_results,
-            standings=self.standings,
-            why_waiting=self.why_waiting,
-        )
-        return Map(rows, target, asked, office)
-
-    def _map_beginning(self, digest: str, seconds: float, fresh: bool) -> str:
-        with explained(self.server.where):
-            return beginning(self.server.client, digest, seconds, fresh=fresh)
 
     def _stop_worker(self, seconds: float | None) -> Stopped | None:
         worker, self.worker = self.worker, None
