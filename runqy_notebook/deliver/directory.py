@@ -33,14 +33,14 @@ def places_of(text: str) -> tuple[str, ...]:
 
 def checked_place(to: object) -> str:
     """A URL or a name to deliver to, as given; raises DestinationError."""
-    if isinstance(to, str) and _NAME.fullmatch(to):
-        return to
-    if isinstance(to, str) and "://" not in to:
+    if not isinstance(to, str) or "://" not in to:
+        if isinstance(to, str) and _NAME.fullmatch(to):
+            return to
         raise DestinationError(
             f"{one_line(repr(to), 80)} is neither a URL nor a name such as 'orders' "
             "(a letter, then letters, digits, _ and -)"
         )
-    if isinstance(to, str) and not to.lower().startswith(("http:", "https:")):
+    if not to.lower().startswith(("http:", "https:")):
         raise DestinationError(
             f"{shown(to)!r} is not a plain http:// or https:// URL, which alone may come with a "
             "task: give it a name, as session.destination('results', URL), or the handler, as "

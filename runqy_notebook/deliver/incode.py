@@ -4,11 +4,13 @@ name: only that goes to Redis, and whoever runs the same code knows what it mean
 
 from __future__ import annotations
 
+from pathlib import PurePath
+
 from runqy_notebook.deliver.directory import MOST_PLACES, checked_place
 from runqy_notebook.deliver.places import IN_CODE
 from runqy_notebook.deliver.sinks import open_sink
 from runqy_notebook.deliver.urls import SinkURL
-from runqy_notebook.errors import DestinationError
+from runqy_notebook.errors import DestinationError, one_line
 
 
 def checked_in_code(to: object) -> tuple[str, ...]:
@@ -22,6 +24,11 @@ def checked_in_code(to: object) -> tuple[str, ...]:
 
 
 def _place(to: object) -> str:
+    if isinstance(to, PurePath) or (isinstance(to, str) and to.startswith(("/", "./", "~"))):
+        raise DestinationError(
+            f"{one_line(str(to), 80)!r} is a path; write a URL, such as "
+            "'file:///data/{task_id}.json'"
+        )
     is_sink = isinstance(to, str) and "://" in to
     if not isinstance(to, str) or not is_sink or to.lower().startswith(("http:", "https:")):
         return checked_place(to)

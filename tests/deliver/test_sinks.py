@@ -202,6 +202,20 @@ def test_only_code_names_such_destinations(
     assert not IN_CODE or to not in IN_CODE.values()
 
 
+@pytest.mark.parametrize(
+    ("to", "problem"),
+    [
+        (Path("/data/x.json"), "'/data/x.json' is a path; write a URL, such as 'file:///"),
+        ("~/x.json", "is a path"),
+        (7, "7 is neither a URL nor a name"),
+        (["orders", "a b"], "'a b' is neither a URL nor a name"),
+    ],
+)
+def test_what_is_no_url_is_told_what_one_looks_like(to: Any, problem: str) -> None:
+    with pytest.raises(DestinationError, match=problem):
+        task(deliver_to=to)
+
+
 def test_options_that_a_destination_does_not_have_are_refused(session: Session) -> None:
     with pytest.raises(UsageError, match="for http"):
         session.destination("x", "s3://b/{task_id}", secret="whsec_x")

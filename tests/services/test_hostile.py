@@ -8,7 +8,7 @@ import pytest
 from runqy_notebook import Session, task
 from tests.broking import push
 from tests.services.mariadb import MariaDB
-from tests.services.servers import GCS, S3, Postgres
+from tests.services.servers import GCS, S3, Postgres, RabbitMQ
 from tests.services.test_destinations import delivered
 
 IDS = [
@@ -98,3 +98,13 @@ def test_no_id_leads_out_of_the_prefix(
         assert place.strip(".")
         assert place.isascii()
         assert len(place) <= 120
+
+
+def test_messages_hold_ids_as_they_are(strangers: Any, rabbitmq: RabbitMQ, redis: Any) -> None:
+    strangers(rabbitmq.url("?routing_key=hostile"), redis)
+
+    messages = rabbitmq.messages("hostile")
+    bodies = [json.loads(body) for _, body in messages]
+    assert sorted(told["task_id"] for told in bodies) == sorted(IDS)
+    assert all(told["result"] == {told["task_id"]: told["task_id"]} for told in bodies)
+    assert all(len(properties.correlation_id.encode()) <= 255 for properties, _ in messages)

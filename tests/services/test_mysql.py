@@ -85,7 +85,7 @@ def test_a_statement_of_the_users_is_executed_in_mysql(session: Session, mariadb
     mariadb.rows("CREATE TABLE log (what text, told json, at datetime)")
     session.destination(
         "log",
-        mariadb.url(),
+        mariadb.url().replace("mysql://", "mariadb://"),
         statement="INSERT INTO log VALUES (:task_id, :result, :completed_at)",
     )
 
