@@ -226,32 +226,39 @@ class Session(Controlling, MappingFrames, Boarding, Teaching):
     def _enqueue(
         self, queue: str, batches: Sequence[Entries], options: TaskOptions
     ) -> list[TaskHandle]:
-        self._subscriber.hear_queue(queue)  # before they are written, as in `expected`
+        self._subscriber.hear_queue(queue)  # before they are written, as `_expect` is called
         handler = REGISTRY.handler_for(queue, options.type)
-        waiting: deque[list[TaskHandle]] = deque()
+        fields = options.fields(handler, self.settings)
+        age, due = options.unique_age(self.settings), options.due
+        if len(batches) == 1:
+            handles = self._expect(queue, batches[0], options)
+            enqueued = self._broker.enqueue(queue, batches[0], fields, unique_age=age, due=due)
+            handles = self._enqueued(handles, enqueued, options)
+        else:
+            handles = []
+            waiting: deque[list[TaskHandle]] = deque()
 
-        def expected() -> Iterator[Entries]:
-            for entries in batches:
-                handles = [TaskHandle(task_id, queue, self.source) for task_id, _ in entries]
-                self._inbox.expect(*handles)  # they may be done before we return
-                if options.webhook or options.deliver_to:
-                    self._expect_echoes(handles)
-                waiting.append(handles)
-                yield entries
+            def expected() -> Iterator[Entries]:
+                for entries in batches:
+                    waiting.append(self._expect(queue, entries, options))
+                    yield entries
 
-        handles: list[TaskHandle] = []
-        for enqueued in self._broker.enqueue_each(
-            queue,
-            expected(),
-            options.fields(handler, self.settings),
-            unique_age=options.unique_age(self.settings),
-            due=options.due,
-        ):
-            handles += self._enqueued(waiting.popleft(), enqueued, options)
+            for enqueued in self._broker.enqueue_each(
+                queue, expected(), fields, unique_age=age, due=due
+            ):
+                handles += self._enqueued(waiting.popleft(), enqueued, options)
         if options.is_for_later:
             self._sweeper.look_after(queue)
         if options.deliver_to or (handler and handler.deliver_to):
             self._courier.start()
+        return handles
+
+    def _expect(self, queue: str, entries: Entries, options: TaskOptions) -> list[TaskHandle]:
+        """Handles of tasks that are written next: they may be done before that call returns."""
+        handles = [TaskHandle(task_id, queue, self.source) for task_id, _ in entries]
+        self._inbox.expect(*handles)
+        if options.webhook or options.deliver_to:
+            self._expect_echoes(handles)
         return handles
 
     def _enqueued(

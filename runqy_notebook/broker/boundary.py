@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-
 import redis
 
 from runqy_notebook.broker.explain import explain
 
 
-@contextmanager
-def explained(where: str) -> Iterator[None]:
+class explained:  # noqa: N801 - used as a function is
     """Raises ConnectionFailedError, with cause and remedy, for what redis-py or the network
-    raises inside; `where` is the server's masked URL.
+    raises inside; `where` is the server's masked URL. A class, as it surrounds every call.
     """
-    try:
-        yield
-    except (redis.RedisError, OSError) as error:
-        failure = explain(error, where)
-        failure.is_refusal = isinstance(error, redis.ResponseError)
-        raise failure from None  # redis-py quotes what it sent
+
+    __slots__ = ("_where",)
+
+    def __init__(self, where: str) -> None:
+        self._where = where
+
+    def __enter__(self) -> None:
+        """Nothing is to be done."""
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, (redis.RedisError, OSError)):
+            failure = explain(error, self._where)
+            failure.is_refusal = isinstance(error, redis.ResponseError)
+            raise failure from None  # redis-py quotes what it sent

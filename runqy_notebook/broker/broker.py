@@ -97,10 +97,8 @@ class Broker:
         many seconds; `keeping` says otherwise which are kept. `due`: unix seconds, or "+seconds".
         Raises TaskConflictError, WrongTypeError.
         """
-        (enqueued,) = self.enqueue_each(
-            queue, [entries], fields, unique_age=unique_age, keeping=keeping, due=due
-        )
-        return enqueued
+        keys, terms = self._enqueueing(queue, fields, unique_age, keeping, due)
+        return _enqueued(self.call(scripts.ENQUEUE, keys, [*terms, *_parts(entries)]))
 
     def enqueue_each(
         self,
@@ -115,23 +113,8 @@ class Broker:
         """The same for some batches in order. From the second on, a batch is asked for and sent
         while the one before it is written: where one is refused, one more may have been written.
         """
-        shared = {**fields, "queue": queue}
-        keys = [self.layout.queue(queue).base, self.layout.queues]
-        terms = [
-            self.layout.tasks,
-            self.layout.results,
-            queue,
-            keeping.value if keeping else "0" if unique_age is None else "1",
-            unique_age or 0,
-            due,
-            self.channels.news(self.name),
-            len(shared),
-            *(text for pair in shared.items() for text in pair),
-        ]
-        asked: Iterator[list[object]] = (
-            [*terms, *(part for task_id, text in entries for part in (to_bytes(task_id), text))]
-            for entries in batches
-        )
+        keys, terms = self._enqueueing(queue, fields, unique_age, keeping, due)
+        asked = ([*terms, *_parts(entries)] for entries in batches)
         sent: deque[list[object]] = deque()
         is_known = False  # whether the server has the script
 
@@ -154,6 +137,28 @@ class Broker:
                     elif isinstance(answer, Exception):
                         raise answer
                     yield _enqueued(answer)
+
+    def _enqueueing(
+        self,
+        queue: str,
+        fields: Mapping[str, str],
+        unique_age: float | None,
+        keeping: Keeping | None,
+        due: str,
+    ) -> tuple[list[str], list[object]]:
+        """Keys of the enqueue script, and its arguments up to the tasks."""
+        shared = {**fields, "queue": queue}
+        return [self.layout.queue(queue).base, self.layout.queues], [
+            self.layout.tasks,
+            self.layout.results,
+            queue,
+            keeping.value if keeping else "0" if unique_age is None else "1",
+            unique_age or 0,
+            due,
+            self.channels.news(self.name),
+            len(shared),
+            *(text for pair in shared.items() for text in pair),
+        ]
 
     def settle(self, exchange: Exchange, *, lease: float, again: bool = False) -> Settled:
         """Writes down outcomes and claims what comes next, in one round trip."""
@@ -257,6 +262,10 @@ class Broker:
         """A script's answer."""
         with explained(self.where):
             return script(self._lines, keys, args)
+
+
+def _parts(entries: Entries) -> Iterator[object]:
+    return (part for task_id, text in entries for part in (to_bytes(task_id), text))
 
 
 def _enqueued(answer: Any) -> Enqueued:

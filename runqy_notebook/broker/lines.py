@@ -56,17 +56,19 @@ class Lines:
             for call in calls:
                 yield self._client.evalsha(*call)
             return
-        line, under_way = self._line(), 0
+        line = None
         try:
             for call in calls:
+                is_first, line = line is None, line or self._line()
                 line.send_packed_command([pack_command(("EVALSHA", *call))])
-                if under_way:
+                if not is_first:
                     yield _answer(line)
-                under_way = 1
-            if under_way:
-                yield _answer(line)
+            if line is None:
+                return
+            yield _answer(line)
         except BaseException:
-            self._give_up(line)
+            if line is not None:
+                self._give_up(line)
             raise
         self._keep(line)
 

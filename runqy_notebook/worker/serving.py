@@ -32,6 +32,7 @@ class Serving:
         self._took_at: dict[str, int] = {}  # queue -> the turn in which a task was taken from it
         # The tiers and what they were arranged for: one value, so that threads never mix two.
         self._arranged: tuple[object, list[list[str]]] = (None, [])
+        self._watched: tuple[object, list[str]] = (None, [])
         self.barred: frozenset[str] = frozenset()  # not to be claimed from for now
 
     def add(self, names: Iterable[str]) -> None:
@@ -65,12 +66,17 @@ class Serving:
     @property
     def watched(self) -> list[str]:
         """Every queue a task may turn up in: the known ones first, then the usual names."""
-        usual = [
-            queue
-            for name in self.names
-            for queue in (name, *queues.usual_sub_queues(name, self._separator))
-        ]
-        return list(dict.fromkeys([*self.known, *usual]))
+        state = (self._registry.version, len(self._seen), tuple(self.names))
+        found_for, found = self._watched
+        if state != found_for:  # asked before every claim
+            usual = [
+                queue
+                for name in self.names
+                for queue in (name, *queues.usual_sub_queues(name, self._separator))
+            ]
+            found = list(dict.fromkeys([*self.known, *usual]))
+            self._watched = (state, found)
+        return found
 
     def claimable(self) -> tuple[str, ...]:
         """The queues to claim from next, most urgent first; equals take turns."""

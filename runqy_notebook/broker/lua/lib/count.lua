@@ -8,6 +8,7 @@ local function count(base, name, more)
 end
 
 local function counted(at)
+  if not next(counts) then return end
   local today = ':' .. civil_day(at)
   for counter, more in pairs(counts) do
     redis.pcall('INCRBY', counter, more)
