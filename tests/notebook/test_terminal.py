@@ -123,3 +123,17 @@ def test_the_board_is_a_table(terminal: Terminal, session: Session) -> None:
     assert "Valkey" in printed
     assert "This kernel's worker: running, serves q" in printed
     assert terminal.run("%runqy board --close").strip() == "No board is open."
+
+
+def test_a_lesson_is_text_and_each_call_one_move(terminal: Terminal) -> None:
+    terminal.run("%runqy worker stop")
+    terminal.run("act = task(queue='q')(lambda payload: 7)")
+    terminal.run("t = %runqy enqueue q {} --id mine;")
+
+    moves = [terminal.run("%runqy step q") for _ in range(4)]
+
+    assert "Move 1: a worker starts" in moves[0]
+    assert "LPUSH asynq:q_default:active mine" in moves[1]
+    assert "Move 4: acknowledge" in moves[3]
+    assert "<" not in moves[3].replace("<Move", "")
+    assert "The lesson is over." in terminal.run("%runqy step --stop")
