@@ -55,6 +55,7 @@ examples: $(VENV)/dev.done  ## execute the example notebooks and save their outp
 	$(BIN)/python examples/execute.py live-cells.ipynb --to examples
 	$(BIN)/python examples/execute.py webhooks.ipynb --to examples
 	$(BIN)/python examples/execute.py dataframe-map.ipynb --to examples
+	$(BIN)/python examples/execute.py lesson.ipynb --to examples
 	$(BIN)/python -m tests.services.test_example
 
 build: $(VENV)/dev.done  ## make the wheel and the source archive in dist/

@@ -36,6 +36,8 @@ LEASE: Final = 6.0
 RETRY_DELAY: Final = 4.0
 """Seconds until the first retry, about."""
 
+MOST_IN_A_ROW: Final = 20
+
 
 class Lesson:
     """Made by `Session.step`. Any thread may call any method; moves are made one at a time, on a
@@ -81,6 +83,17 @@ class Lesson:
     def next(self) -> Move:
         """Makes the worker's next move, to its end; raises LessonError, ConnectionFailedError."""
         return self._wait(Kind.CLAIM)
+
+    def until(self, kind: Kind | str, most: int = MOST_IN_A_ROW) -> Move:
+        """Makes moves until one is of this kind, or there is nothing to do, and gives that; raises
+        LessonError after so many others.
+        """
+        wanted = Kind(kind)
+        for _ in range(most):
+            move = self.next()
+            if move.kind in (wanted, Kind.NOTHING):
+                return move
+        raise LessonError(f"None of {most} moves was: {wanted}.")
 
     def kill_worker(self) -> Move:
         """Kills the worker, in the middle of a task where it holds one."""

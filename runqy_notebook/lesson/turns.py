@@ -147,7 +147,7 @@ class Turns:
                 return Said(words.failed(told["lost"]))
             if worker.task:
                 return Said(words.claimed([worker.task], self._stage.settings.lease))
-            return Said(lambda after: words.not_claimed(list(after.waiting)))
+            return Said(lambda after: words.not_claimed(list(after.waiting), told["unsound"]))
 
         return self._stage.move(Kind.CLAIM, act)
 

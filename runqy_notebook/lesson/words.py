@@ -35,8 +35,10 @@ def claimed(tasks: Sequence[Task], lease: float) -> str:
     )
 
 
-def not_claimed(waiting: Sequence[str]) -> str:
+def not_claimed(waiting: Sequence[str], unsound: Sequence[str] = ()) -> str:
     """Why a claim gave no task."""
+    if unsound:
+        return f"The queue was passed over. {unsound[0]}"
     if waiting:
         return (
             f"The id {short(waiting[0], 20)} has no task hash. Its producer may be slow, so it "
@@ -47,7 +49,8 @@ def not_claimed(waiting: Sequence[str]) -> str:
 
 def ran(task: Task, outcome: Outcome, seconds: float) -> str:
     """How the handler ended; nothing of it is in Redis yet."""
-    head = f"The handler ran for {seconds:.1f} s and "
+    lasted = f"{seconds * 1000:.0f} ms" if seconds < 0.1 else f"{seconds:.1f} s"
+    head = f"The handler ran for {lasted} and "
     yet = " Redis knows nothing of that yet: until the acknowledgement the task stays active."
     match outcome:
         case Completed():

@@ -23,7 +23,23 @@ _FAULTS: Final = {
 }
 
 
-def step(cell: Cell, queue: str | None, fault: str | None, once: bool, stop: bool) -> Move | None:
+_MOVES: Final = {
+    "start": "START",
+    "claim": "CLAIM",
+    "run": "RUN",
+    "acknowledge": "ACKNOWLEDGE",
+    "sweep": "SWEEP",
+}
+
+
+def step(
+    cell: Cell,
+    queue: str | None,
+    fault: str | None,
+    until: str | None,
+    once: bool,
+    stop: bool,
+) -> Move | None:
     """Shows the lesson, to be clicked; where nobody can click, and with an option, makes one move
     and shows that.
     """
@@ -35,10 +51,12 @@ def step(cell: Cell, queue: str | None, fault: str | None, once: bool, stop: boo
         raise UsageError("Name the queue: %runqy step QUEUE.")
     session = opened()
     lesson = session.step(queue)
-    if fault is not None:
+    if fault or until:
         from runqy_notebook.lesson.moves import Kind
 
-        return lesson.fault(Kind[_FAULTS[fault]])
+        if fault:
+            return lesson.fault(Kind[_FAULTS[fault]])
+        return lesson.until(Kind[_MOVES[until or ""]])
     if once or cell.live is None or not cell.live.lessons.has_widgets:
         return lesson.next()
     cell.live.lessons.show(session, lesson)
@@ -56,6 +74,14 @@ def step_commands() -> Iterable[Command]:
         choices=faults,
         metavar="FAULT",
         help=f"break something: {', '.join(faults)}",
+    )
+    moves = list(_MOVES)
+    command.argument(
+        "--until",
+        type=one_of(moves),
+        choices=moves,
+        metavar="MOVE",
+        help=f"make moves until this one: {', '.join(moves)}",
     )
     command.argument("--once", action="store_true", help="make one move, without buttons")
     yield command.argument("--stop", action="store_true", help="end the lesson")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -85,3 +86,25 @@ def test_the_webhooks_of_the_example_arrive(tmp_path: Path) -> None:
     saved = "".join(str(cell.get("outputs", "")) for cell in notebook.cells)
     for shown in ("unsigned, ", "verified, ", "duplicate, ", "delivered: orders · attempt "):
         assert shown in saved
+
+
+def test_the_lesson_goes_as_it_is_told(tmp_path: Path) -> None:
+    name = "lesson.ipynb"
+    command = [sys.executable, str(ROOT / "examples" / "execute.py"), name, "--to", str(tmp_path)]
+    environment = kernel_environment(tmp_path, RUNQY_LEASE="1.5")  # it is waited for
+    try:
+        ran = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120)
+    finally:
+        embedded.stop(tmp_path / "state")
+
+    assert ran.returncode == 0, ran.stderr
+    cells = code_of(tmp_path / name)
+    bundles = [output.get("data", {}) for cell in cells for output in cell.outputs]
+    told = "\n".join(bundle.get("text/plain", "") for bundle in bundles)
+    for move in ("claim", "run the handler", "acknowledge", "sweep", "ask again"):
+        assert re.search(rf"^Move \d+: {move}$", told, re.MULTILINE), move
+    for fault in ("kill the worker", "drop an acknowledgement", "freeze the server"):
+        assert re.search(rf"^Fault \d+: {fault}$", told, re.MULTILINE), fault
+    assert "On the second look the lease of Eve was still over" in told
+    assert "archived as an orphan" in told
+    assert sum("data:image/svg+xml" in bundle.get("text/html", "") for bundle in bundles) > 20

@@ -141,3 +141,17 @@ def test_a_map_shows_a_line_and_an_interrupt_says_how_to_go_on(terminal: Termina
     assert "MapInterrupted: 0 of 600 rows are done, and 600 more were sent and go on. Run" in said
     assert "Traceback" not in said
     assert took <= 1.5
+
+
+def test_a_lesson_is_text_and_each_call_one_move(terminal: Terminal) -> None:
+    terminal.run("%runqy worker stop")
+    terminal.run("act = task(queue='q')(lambda payload: 7)")
+    terminal.run("t = %runqy enqueue q {} --id mine;")
+
+    moves = [terminal.run("%runqy step q") for _ in range(4)]
+
+    assert "Move 1: a worker starts" in moves[0]
+    assert "LPUSH asynq:q_default:active mine" in moves[1]
+    assert "Move 4: acknowledge" in moves[3]
+    assert "<" not in moves[3].replace("<Move", "")
+    assert "The lesson is over." in terminal.run("%runqy step --stop")

@@ -13,6 +13,7 @@ from runqy_notebook.errors import (
     DestinationError,
     EmbeddedServerError,
     HandlerError,
+    LessonError,
     LoadError,
     PayloadError,
     QueueNameError,
@@ -48,6 +49,7 @@ EVERY: list[RunqyError] = [
     WaitTimeoutError("t1", 0.5, "pending", "Start a worker."),
     ResultNotStoredError("t1"),
     DestinationError("port 22 is none of 80, 443 and 1024 to 65535"),
+    LessonError("There is no worker to kill: Next starts one."),
     UsageError("Name a command."),
 ]
 

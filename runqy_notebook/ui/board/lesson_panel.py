@@ -49,11 +49,19 @@ class LessonPanel(Panel):
         row = ipywidgets.HBox([self._queue, self._switch], layout={"flex_flow": "row wrap"})
         return ipywidgets.VBox([row, self._about, self._place])
 
+    def look(self) -> None:
+        lesson = self._lesson
+        if lesson is None or time.monotonic() - self._looked_at < _LOOK_EVERY:
+            return
+        self._looked_at = time.monotonic()
+        try:
+            lesson.look()
+        except RunqyError as error:
+            self.context.say(str(error))
+
     def refresh(self) -> None:
         lesson = self._lesson
         offer(self._queue, self._names())
-        if lesson is not None:
-            self._look(lesson)
         with self._lock:
             if lesson is not None and (self._view is None or self._view.lesson is not lesson):
                 self._drop_view()
@@ -100,15 +108,6 @@ class LessonPanel(Panel):
         if lesson is not None and lesson.queue not in names:
             names.append(lesson.queue)
         return tuple((name, name) for name in names)
-
-    def _look(self, lesson: Lesson) -> None:
-        if time.monotonic() - self._looked_at < _LOOK_EVERY:
-            return
-        self._looked_at = time.monotonic()
-        try:
-            lesson.look()
-        except RunqyError as error:
-            self.context.say(str(error))
 
     def _switched(self, change: Any) -> None:
         is_on = self._lesson is not None

@@ -193,9 +193,9 @@ def _worker(scene: Scene) -> str:
 
 def _note(scene: Scene, letters: int) -> str:
     if scene.loses_reply:
-        return "its next reply will be lost"[: letters + 4]
+        return "loses next reply"
     if scene.is_paused:
-        return "the queue is paused"
+        return "queue paused"
     return _named(scene.holds, letters) if scene.holds and scene.worker is not At.DEAD else ""
 
 
