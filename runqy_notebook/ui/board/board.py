@@ -85,6 +85,7 @@ class Board:
         self._open()
         self._look()
         self.refresh()
+        self._still_at, self._still_of = time.monotonic(), self.pulse.version
         self._first.show()
         if self._has_second:
             self._second.show()
