@@ -94,6 +94,10 @@ class Panel:
             target=self._do, args=(action, controls), name="runqy-board-act", daemon=True
         ).start()
 
+    def is_busy(self, control: Control) -> bool:
+        """Whether what this control began goes on still."""
+        return control in self._busy
+
     def _do(self, action: Callable[[], str | None], controls: Sequence[Control]) -> None:
         for control in controls:
             control.add_class("runqy-busy")
