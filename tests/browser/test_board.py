@@ -99,7 +99,6 @@ def test_the_worker_is_started_resized_paused_and_stopped_while_a_cell_awaits(
     session.enqueue("mail", {"bad": True}, max_retry=0)
     expect(board.root.get_by_label("Slots").get_by_text("mail")).to_have_count(1)
     pictures(notebook, "board-worker")
-    assert violations(notebook.page) == []
     board.button("Pause").click()
     board.says("This kernel's worker: paused")
     board.button("Resume").click()
