@@ -44,7 +44,8 @@ def test_queues_are_paused_resumed_and_purged_with_clicks(
     notebook.page.keyboard.press("Enter")
     board.says("Paused images: nothing more is claimed there.", "‖ paused")
     assert session.is_paused("images")
-    board.button("Resume").click()
+    expect(board.button("Resume")).to_be_focused()
+    notebook.page.keyboard.press("Enter")
     board.says("Resumed images.")
     assert not session.is_paused("images")
 
@@ -81,6 +82,9 @@ def test_the_worker_is_started_resized_paused_and_stopped_while_a_cell_awaits(
     board = BoardOnPage(notebook.page)
     board.tab("Worker")
     board.says("No worker runs in this kernel.", "foreign", "Valkey")
+    for word in ("Stop", "Pause"):
+        board.button(word).click()
+        board.says("No worker is running in this kernel.")
 
     board.fill("Queues", "mail")
     board.fill("At a time", "2")
@@ -95,7 +99,6 @@ def test_the_worker_is_started_resized_paused_and_stopped_while_a_cell_awaits(
     session.enqueue("mail", {"bad": True}, max_retry=0)
     expect(board.root.get_by_label("Slots").get_by_text("mail")).to_have_count(1)
     pictures(notebook, "board-worker")
-    assert violations(notebook.page) == []
     board.button("Pause").click()
     board.says("This kernel's worker: paused")
     board.button("Resume").click()

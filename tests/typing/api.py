@@ -127,6 +127,13 @@ def work(session: Session) -> None:
         assert_type(stopped.released, tuple[str, ...])
 
 
+def click(session: Session) -> None:
+    board = session.board()
+    assert_type(board.text(), str)
+    assert_type(board.html(), str)
+    board.close()
+
+
 def control(session: Session, handle: TaskHandle, group: TaskGroup) -> None:
     assert_type(handle.cancel(), str)
     assert_type(handle.retry(), TaskHandle)

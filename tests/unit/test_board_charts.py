@@ -102,7 +102,7 @@ def test_no_queues_is_a_sentence() -> None:
 def test_what_workers_say_of_themselves_is_text(text: str) -> None:
     worker = WorkerRecord(text, text, 1, ("mail",), 2, text, active_task=text)
 
-    told = worker_text(None, [worker], HEALTHY)
+    told = worker_text(None, [worker], HEALTHY, "embedded Valkey 9.1.2")
 
     assert "<script" not in told.html().lower()
     assert "<img" not in told.html().lower()
@@ -112,11 +112,11 @@ def test_what_workers_say_of_themselves_is_text(text: str) -> None:
 def test_a_crowd_of_workers_is_cut_and_counted() -> None:
     crowd = [WorkerRecord(f"host:{n}", "host", n) for n in range(MOST_WORKERS + 5)]
 
-    told = worker_text(None, crowd, HEALTHY)
+    told = worker_text(None, crowd, HEALTHY, "embedded Valkey 9.1.2")
 
     assert told.plain().endswith("5 more workers: %runqy workers")
     assert told.headline == "No worker runs in this kernel."
     assert told.health == (
-        "Valkey 9.1.2 · answers in 1 ms · up 1 h 2 min · 2.4 MB in use · 3 clients · "
+        "embedded Valkey 9.1.2 · answers in 1 ms · up 1 h 2 min · 2.4 MB in use · 3 clients · "
         "saves to disk: each second"
     )

@@ -13,20 +13,26 @@ from typing import Any
 from runqy_notebook.ui.publish import Publisher
 
 
-def answer(widget: Any, publisher: Publisher) -> None:
-    """Sees to it for a widget and all in it."""
-    comm = getattr(widget, "comm", None)
-    if comm is not None:
-        comm.on_msg(_answering(widget._handle_msg, publisher))
-    for child in getattr(widget, "children", ()):
-        answer(child, publisher)
+class Answering:
+    """Sees to it for the widgets that it was shown."""
 
+    def __init__(self, publisher: Publisher) -> None:
+        self._publisher = publisher
+        self._known: set[str] = set()
 
-def _answering(handle: Callable[[Any], None], publisher: Publisher) -> Callable[[Any], None]:
-    def handled(message: Any) -> None:
-        try:
-            handle(message)
-        finally:
-            publisher.answered(message)
+    def see_to(self, widget: Any) -> None:
+        """Answers for this widget and all that is in it now."""
+        if widget.comm is not None and widget.comm.comm_id not in self._known:
+            self._known.add(widget.comm.comm_id)
+            widget.comm.on_msg(self._answering(widget._handle_msg))
+        for child in getattr(widget, "children", ()):
+            self.see_to(child)
 
-    return handled
+    def _answering(self, handle: Callable[[Any], None]) -> Callable[[Any], None]:
+        def handled(message: Any) -> None:
+            try:
+                handle(message)
+            finally:
+                self._publisher.answered(message)
+
+        return handled

@@ -13,7 +13,7 @@ from markupsafe import Markup
 from runqy_notebook.handles import TaskGroup, TaskHandle
 from runqy_notebook.session import Session
 from runqy_notebook.ui import html
-from runqy_notebook.ui.board.answering import answer
+from runqy_notebook.ui.board.answering import Answering
 from runqy_notebook.ui.board.panel import Context, Panel, close_widgets, set_trait
 from runqy_notebook.ui.board.place import Place
 from runqy_notebook.ui.board.pulse import Pulse
@@ -23,6 +23,7 @@ from runqy_notebook.ui.text import cleaned, clock
 INTERVAL: Final = 0.25  # seconds between two refreshes
 PATIENCE: Final = 1.0  # seconds after which one comes although nothing changed
 STILL_EVERY: Final = 10.0  # seconds between two stills: each is as large as the board
+STILL_ALONE_EVERY: Final = 2.0  # and where the still is all there is to see
 
 
 class Board:
@@ -70,6 +71,7 @@ class Board:
         self._lock = threading.RLock()
         self._stopping = threading.Event()
         self._publisher = publisher
+        self._answering = Answering(publisher)
         self._first = Output(publisher, self._first_bundle)
         self._second = Output(publisher, self._second_bundle)
 
@@ -85,6 +87,7 @@ class Board:
         self._open()
         self._look()
         self.refresh()
+        self._still_at, self._still_of = time.monotonic(), self.pulse.version
         self._first.show()
         if self._has_second:
             self._second.show()
@@ -142,6 +145,7 @@ class Board:
                 self._make()
             set_trait(self._status, "value", html.rendered("board/status.html", words=self._told()))
             self._looked_at().refresh()
+            self._answering.see_to(self._widget)
 
     # --- inside ---------------------------------------------------------------------------------
 
@@ -177,7 +181,8 @@ class Board:
 
     def _keep_still(self) -> None:
         """Has the stills painted again where they are out of date."""
-        is_time = time.monotonic() - self._still_at > STILL_EVERY
+        age = time.monotonic() - self._still_at
+        is_time = age > (STILL_EVERY if self._has_widgets else STILL_ALONE_EVERY)
         if is_time and self.pulse.version != self._still_of:
             self._look()
             self._still_at, self._still_of = time.monotonic(), self.pulse.version
@@ -207,7 +212,6 @@ class Board:
         style = ipywidgets.HTML(html.rendered("board/style.html"), layout={"display": "none"})
         self._widget = ipywidgets.VBox([style, self._tab, self._status])
         self._widget.add_class("runqy-board")
-        answer(self._widget, self._publisher)
 
     def _told(self) -> str:
         return self._said or self.pulse.problem

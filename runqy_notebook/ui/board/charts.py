@@ -69,7 +69,7 @@ class Chart:
         drawn = [_axis(self, ink), *(_drawn(line, self.top) for line in self.lines)]
         return (
             f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH} {_HEIGHT}" role="img" '
-            f'aria-label="{escape(self.words)}" style="width:100%;max-width:30rem;display:block">'
+            f'aria-label="{escape(self.words)}" style="width:100%;max-width:25rem;display:block">'
             f"{''.join(drawn)}</svg>"
         )
 

@@ -74,7 +74,7 @@ class LessonPanel(Panel):
         is_on = lesson is not None
         if lesson is not None and lesson.queue in dict(self._queue.options):
             set_trait(self._queue, "value", lesson.queue)
-        if not self._switch.disabled:
+        if not self.is_busy(self._switch):
             set_trait(self._switch, "value", is_on)
         set_trait(self._queue, "disabled", is_on)
         set_trait(self._switch, "description", "End lesson mode" if is_on else "Lesson mode")

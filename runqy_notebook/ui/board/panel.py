@@ -30,9 +30,10 @@ class Context:
 
 
 class Control(Protocol):
-    """A widget that can be switched off while what it began goes on."""
+    """A widget that begins something."""
 
-    disabled: bool
+    def add_class(self, name: str) -> object: ...
+    def remove_class(self, name: str) -> object: ...
 
 
 class Panel:
@@ -43,6 +44,8 @@ class Panel:
     def __init__(self, context: Context) -> None:
         self.context = context
         self._widget: Any = None
+        self._busy: list[Control] = []
+        self._beginning = threading.Lock()
 
     @property
     def widget(self) -> Any:
@@ -79,25 +82,36 @@ class Panel:
             close_widgets(self._widget)
 
     def act(self, action: Callable[[], str | None], *controls: Control) -> None:
-        """Does something that may take long or ask Redis, away from the kernel's main thread, with
-        these controls off meanwhile; says what it gives, or its RunqyError.
+        """Does something that may take long or ask Redis, away from the kernel's main thread; says
+        what it gives, or its RunqyError. Until then these controls are pale and begin nothing more;
+        they are not disabled, as what is disabled loses the focus.
         """
+        with self._beginning:
+            if any(control in self._busy for control in controls):
+                return
+            self._busy += controls
+        threading.Thread(
+            target=self._do, args=(action, controls), name="runqy-board-act", daemon=True
+        ).start()
+
+    def is_busy(self, control: Control) -> bool:
+        """Whether what this control began goes on still."""
+        return control in self._busy
+
+    def _do(self, action: Callable[[], str | None], controls: Sequence[Control]) -> None:
         for control in controls:
-            control.disabled = True
-
-        def run() -> None:
-            try:
-                self.context.say(action() or "")
-            except RunqyError as error:
-                self.context.say(str(error))
-            except Exception as error:  # noqa: BLE001 - a thread's edge
-                self.context.say(f"That failed: {type(error).__name__}: {error}")
-            finally:
-                for control in controls:
-                    control.disabled = False
-                self.context.pulse.wake()
-
-        threading.Thread(target=run, name="runqy-board-act", daemon=True).start()
+            control.add_class("runqy-busy")
+        try:
+            self.context.say(action() or "")
+        except RunqyError as error:
+            self.context.say(str(error))
+        except Exception as error:  # noqa: BLE001 - a thread's edge
+            self.context.say(f"That failed: {type(error).__name__}: {error}")
+        finally:
+            for control in controls:
+                self._busy.remove(control)
+                control.remove_class("runqy-busy")
+            self.context.pulse.wake()
 
 
 def set_trait(widget: Any, name: str, value: object) -> None:

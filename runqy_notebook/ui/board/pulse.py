@@ -6,6 +6,7 @@ import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Final
 
 from runqy_notebook.broker.records import QueueRecord
@@ -159,10 +160,10 @@ class Pulse:
                 records, problem = self.records, str(error)
         if records is not self.records:
             self._credit(records)
-        if records != self.records or problem != self.problem:
-            with self._lock:
-                self.records, self.problem = records, problem
-                self.version += 1
+        is_same = problem == self.problem and _ageless(records) == _ageless(self.records)
+        with self._lock:
+            self.records, self.problem = records, problem
+            self.version += not is_same
 
     def _read(self) -> Sequence[QueueRecord]:
         is_search = self._clock() - self._searched_at > SEARCH_EVERY
@@ -205,6 +206,11 @@ def _between(since: float, until: float) -> float:
     """Seconds; 0 for what makes no sense, as anybody may publish events."""
     seconds = until - since
     return seconds if 0 <= seconds < _LONGEST else 0.0
+
+
+def _ageless(records: Sequence[QueueRecord]) -> list[QueueRecord]:
+    """The records without what changes by itself."""
+    return [replace(record, oldest_pending_s=None) for record in records]
 
 
 def _put(times: OrderedDict[str, float], task_id: str, at: float) -> None:

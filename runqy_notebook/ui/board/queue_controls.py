@@ -31,7 +31,6 @@ class QueueControls:
         auto, narrow = {"width": "auto"}, {"width": "15rem", "max_width": "calc(100% - 4px)"}
         self._queue = ipywidgets.Dropdown(description="Queue", layout=dict(narrow))
         self._pause = ipywidgets.Button(description="Pause", layout=dict(auto))
-        self._resume = ipywidgets.Button(description="Resume", layout=dict(auto))
         self._state = ipywidgets.Dropdown(
             description="Tasks",
             options=[state.value for state in State if state is not State.ACTIVE],
@@ -49,12 +48,11 @@ class QueueControls:
             layout={"display": "none", "flex_flow": "row wrap"},
         )
         row = ipywidgets.HBox(
-            [self._queue, self._pause, self._resume, self._state, self._purge],
+            [self._queue, self._pause, self._state, self._purge],
             layout={"flex_flow": "row wrap"},
         )
         self.widget: Any = ipywidgets.VBox([row, self._asking])
-        self._pause.on_click(lambda _: self._act(self._paused, self._pause))
-        self._resume.on_click(lambda _: self._act(self._resumed, self._resume))
+        self._pause.on_click(lambda _: self._act(self._switched, self._pause))
         self._purge.on_click(lambda _: self._act(self._ask, self._purge))
         self._delete.on_click(lambda _: self._act(self._purged, self._delete))
         self._keep.on_click(lambda _: self._kept())
@@ -65,10 +63,14 @@ class QueueControls:
         offer(self._queue, names)
         is_any = bool(names)
         paused = {record.queue for record in records if record.is_paused}
-        set_trait(self._pause.layout, "display", "none" if self._queue.value in paused else "")
-        set_trait(self._resume.layout, "display", "" if self._queue.value in paused else "none")
+        word = "Resume" if self._queue.value in paused else "Pause"  # one button: it has the focus
+        set_trait(self._pause, "description", word)
         for control in (self._queue, self._state):
             set_trait(control, "disabled", not is_any)
+
+    def _switched(self) -> str:
+        """Does what the button says."""
+        return self._resumed() if self._pause.description == "Resume" else self._paused()
 
     def _paused(self) -> str:
         names = self._session.pause_queue(self._queue.value or "")

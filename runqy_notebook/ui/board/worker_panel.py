@@ -16,6 +16,7 @@ from runqy_notebook.ui.text import counted
 
 LOOK_EVERY: Final = 5.0  # seconds; workers beat as often
 MOST_SLOTS: Final = 256
+NO_WORKER: Final = "No worker is running in this kernel."
 
 
 class WorkerPanel(Panel):
@@ -50,17 +51,16 @@ class WorkerPanel(Panel):
             tooltip="How many tasks run at a time",
             layout={"width": "10rem"},
         )
-        self._start, self._stop, self._pause, self._resume = (
+        self._start, self._stop, self._pause = (
             ipywidgets.Button(description=word, layout={"width": "auto"})
-            for word in ("Start", "Stop", "Pause", "Resume")
+            for word in ("Start", "Stop", "Pause")
         )
         self._shown_concurrency = self._slots.value
         self._told = ipywidgets.HTML()
         self._start.on_click(lambda _: self.act(self._started, self._start))
         self._stop.on_click(lambda _: self.act(self._stopped, self._stop))
-        self._pause.on_click(lambda _: self.act(self._paused, self._pause))
-        self._resume.on_click(lambda _: self.act(self._resumed, self._resume))
-        row = [self._names, self._slots, self._start, self._stop, self._pause, self._resume]
+        self._pause.on_click(lambda _: self.act(self._switched, self._pause))
+        row = [self._names, self._slots, self._start, self._stop, self._pause]
         controls = ipywidgets.HBox(row, layout={"flex_flow": "row wrap"})
         return ipywidgets.VBox([controls, self._told])
 
@@ -80,12 +80,7 @@ class WorkerPanel(Panel):
             self._shown_concurrency = self._slots.value = self._concurrency()
         is_paused = worker is not None and worker.is_paused
         set_trait(self._start, "description", "Start" if worker is None else "Apply")
-        for button, is_offered in (
-            (self._stop, worker is not None),
-            (self._pause, worker is not None and not is_paused),
-            (self._resume, is_paused),
-        ):
-            set_trait(button.layout, "display", "" if is_offered else "none")
+        set_trait(self._pause, "description", "Resume" if is_paused else "Pause")
         set_trait(self._told, "value", self._text().html())
 
     def html(self) -> str:
@@ -95,7 +90,8 @@ class WorkerPanel(Panel):
         return self._text().plain()
 
     def _text(self) -> WorkerText:
-        return worker_text(self.context.session.worker, self._others, self._health)
+        session = self.context.session
+        return worker_text(session.worker, self._others, self._health, session.server.title)
 
     def _concurrency(self) -> int:
         worker = self.context.session.worker
@@ -121,16 +117,15 @@ class WorkerPanel(Panel):
 
     def _stopped(self) -> str:
         stopped = self.context.session.stop_worker()
-        return str(stopped) if stopped else "No worker is running in this kernel."
+        return str(stopped) if stopped else NO_WORKER
 
-    def _paused(self) -> str:
+    def _switched(self) -> str:
+        """Does what the button says."""
         worker = self.context.session.worker
-        if worker is not None:
-            worker.pause()
-        return "Worker paused: it claims nothing more; running tasks go on."
-
-    def _resumed(self) -> str:
-        worker = self.context.session.worker
-        if worker is not None:
+        if worker is None:
+            return NO_WORKER
+        if self._pause.description == "Resume":
             worker.resume()
-        return "Worker resumed."
+            return "Worker resumed."
+        worker.pause()
+        return "Worker paused: it claims nothing more; running tasks go on."

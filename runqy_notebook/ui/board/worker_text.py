@@ -71,9 +71,12 @@ class WorkerText:
 
 
 def worker_text(
-    worker: Worker | None, others: Sequence[WorkerRecord], health: ServerHealth | None
+    worker: Worker | None,
+    others: Sequence[WorkerRecord],
+    health: ServerHealth | None,
+    title: str,
 ) -> WorkerText:
-    """`others` may hold the worker here too, which is left out."""
+    """`others` may hold the worker here too, which is left out; `title` is the server's."""
     here = worker.id if worker else ""
     seen = [record for record in others if record.id != here]
     beats = tuple(map(_beat, seen[:MOST_WORKERS]))
@@ -89,7 +92,7 @@ def worker_text(
         else "",
         beats=beats,
         more_beats=f"{counted(hidden, 'more worker')}: %runqy workers" if hidden else "",
-        health=_health(health) if health else "",
+        health=_health(health, title) if health else one_line(title, 200),
         health_tone="bad" if health and health.problem else "good",
     )
 
@@ -157,7 +160,7 @@ def _beat(record: WorkerRecord) -> Beat:
     )
 
 
-def _health(health: ServerHealth) -> str:
+def _health(health: ServerHealth, title: str) -> str:
     limit = f" of {_size(health.memory_limit)}" if health.memory_limit else ""
     facts = [
         f"answers in {duration(max(0.001, health.answered_in))}",
@@ -167,7 +170,8 @@ def _health(health: ServerHealth) -> str:
         f"saves to disk: {health.saves}" if health.saves else "",
         health.problem,
     ]
-    return " · ".join(filter(None, [health.product or "Redis", *facts]))
+    product = "" if health.product in title else health.product  # the embedded one's is there
+    return " · ".join(filter(None, [one_line(title, 200), product, *facts]))
 
 
 def _size(n_bytes: int) -> str:
