@@ -34,10 +34,12 @@ class Apart:
         while not _ONE_AT_A_TIME.acquire(timeout=_LOOK):
             if leash.is_pulled:
                 raise UnwantedError
-        process = Process(self._entry, self._cancel_grace)
         try:
-            return process.run(handler, loader, task, seconds, leash)
+            process = Process(self._entry, self._cancel_grace)
+            try:
+                return process.run(handler, loader, task, seconds, leash)
+            finally:
+                process.kill()
+                process.close()
         finally:
-            process.kill()
-            process.close()
-            _ONE_AT_A_TIME.release()
+            _ONE_AT_A_TIME.release()  # whatever the process's end was like

@@ -7,6 +7,7 @@ every library of the process; else by shifting Python's `time.time`.
 from __future__ import annotations
 
 import os
+import select
 import time
 from pathlib import Path
 
@@ -30,7 +31,11 @@ def skewed(seconds: int) -> dict[str, str]:
 
 
 def shift_if_asked() -> None:
-    """Shifts this process's `time.time` where its environment asks for it."""
+    """Shifts this process's `time.time` where its environment asks for it, and mends `time.sleep`
+    under libfaketime: 0.9.10 breaks the clock_nanosleep that Python uses for it since 3.11.
+    """
+    if str(_LIBRARY) in os.environ.get("LD_PRELOAD", ""):
+        time.sleep = lambda seconds: select.select([], [], [], seconds) and None
     seconds = int(os.environ.get(_SHIFT, 0))
     if seconds:
         right, right_ns = time.time, time.time_ns

@@ -599,6 +599,20 @@ def test_what_a_purge_takes_from_its_last_place_leaves_no_hash_whatever_that_sai
     assert redis.keys("asynq:t:*") == []
 
 
+def test_a_purge_walks_along_no_list_for_tasks_that_are_what_they_say(
+    redis: redis_py.Redis, broker: Broker, control: Control
+) -> None:
+    in_state(broker, "completed")
+    enqueue(broker, "a", "b")
+    redis.config_resetstat()
+
+    list(control.purge(QUEUE, State.PENDING, 9))
+    list(control.purge(QUEUE, State.COMPLETED, 9))
+
+    assert redis.keys("asynq:t:*") == []
+    assert "cmdstat_lpos" not in redis.info("commandstats")
+
+
 def test_a_purge_of_one_record_spares_that_of_a_later_run(
     redis: redis_py.Redis, broker: Broker, control: Control
 ) -> None:
@@ -611,10 +625,11 @@ def test_a_purge_of_one_record_spares_that_of_a_later_run(
     assert field(redis, ID, "error_msg")
 
 
+@pytest.mark.parametrize("state", ["completed", "archived"])
 def test_what_is_purged_leaves_no_record_of_an_earlier_run(
-    redis: redis_py.Redis, broker: Broker, control: Control
+    redis: redis_py.Redis, broker: Broker, control: Control, state: str
 ) -> None:
-    in_state(broker, "archived")
+    in_state(broker, state)
     redis.lpush(BASE + "pending", ID)
 
     list(control.purge(QUEUE, State.PENDING, 9))

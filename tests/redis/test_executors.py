@@ -558,6 +558,30 @@ def test_a_handler_that_kills_its_process_before_it_is_called_is_blamed_and_nobo
     assert field(redis, "after", "crashes") is None
 
 
+def test_a_loader_does_not_run_again_where_its_queue_is_served_again(
+    redis: redis_py.Redis, work: Callable[..., Any], ended: Ended, tmp_path: Path
+) -> None:
+    log = str(tmp_path / "log")
+
+    def load() -> str:
+        with open(log, "a") as journal:
+            journal.write("loaded ")
+        return "ctx"
+
+    registry = registry_of(lambda payload, ctx: ctx, "mail")
+    add_loader(registry, load, "mail")
+    add(registry, lambda payload: "other", "other")
+
+    with work(registry) as worker:
+        for number, names in enumerate((["mail"], ["other"], ["mail"])):
+            worker.serve(names)
+            push(redis, f"t{number}", queue=f"{names[0]}_default")
+            ended.wait(f"t{number}")
+
+    assert [ended.value(f"t{number}") for number in range(3)] == ["ctx", "other", "ctx"]
+    assert written(tmp_path / "log") == ["loaded"]
+
+
 def test_a_loader_runs_again_in_the_process_that_replaces_a_dead_one(
     redis: redis_py.Redis, work: Callable[..., Any], ended: Ended
 ) -> None:

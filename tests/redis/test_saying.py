@@ -288,6 +288,17 @@ def test_only_the_holder_of_the_claim_writes(redis: redis_py.Redis) -> None:
     assert Inspector(redis).log_lines("t1") == ("first",)
 
 
+def test_what_nobody_listens_to_is_not_published(redis: redis_py.Redis) -> None:
+    broker = broker_of(redis)
+    push(redis, "a")
+    (task,) = claim(broker)
+    redis.config_resetstat()
+
+    assert broker.note(task, Note("me", ("a line",), events=(Event(Kind.LOG, "a", "q", 1.0),)))
+
+    assert "cmdstat_publish" not in redis.info("commandstats")
+
+
 def test_a_strangers_keys_in_the_place_of_a_log_give_way(redis: redis_py.Redis) -> None:
     broker = broker_of(redis)
     push(redis, "t1")
@@ -478,8 +489,8 @@ def test_lines_that_redis_did_not_take_are_counted_when_it_takes_some_again(
             redis.replicaof("NO", "ONE")
         wait_until(lambda: is_told("taken") and Inspector(redis).said("t1").lines, "never taken")
 
-    push(redis, "t1")
     with working(url, registry_of(handler), events=heard.hub):
+        push(redis, "t1")
         wait_until(lambda: heard.has_ended("t1"), "it did not end", 20)
 
     said = Inspector(redis).said("t1")

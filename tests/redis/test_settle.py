@@ -498,6 +498,18 @@ def test_a_task_whose_own_process_died_is_the_next_one_and_counts_a_crash(
     assert claim(broker)[0].crashes == 1
 
 
+def test_a_task_whose_process_died_perhaps_of_another_one_is_a_suspect_and_not_blamed(
+    redis: redis_py.Redis, broker: Broker
+) -> None:
+    push(redis, "a")
+    (task,) = claim(broker)
+
+    assert settle(broker, replace(crashed(task), is_known=False)) == ["OK"]
+
+    (again,) = claim(broker)
+    assert (again.crashes, again.losses, again.is_suspect) == (0, 1, True)
+
+
 def test_a_task_whose_own_process_died_three_times_is_archived(
     redis: redis_py.Redis, broker: Broker
 ) -> None:

@@ -39,7 +39,6 @@ local function stands_elsewhere(id)
   for _, place in ipairs(found) do
     if is_record and place[2] == held[2] then return true end
   end
-  return false
 end
 
 local at = now()
