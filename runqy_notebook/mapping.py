@@ -10,12 +10,10 @@ from runqy_notebook.broker.boundary import explained
 from runqy_notebook.broker.broker import Entries
 from runqy_notebook.broker.exchanges import Keeping
 from runqy_notebook.broker.map_ids import beginning
-from runqy_notebook.echoing import Echoing
+from runqy_notebook.enqueueing import Enqueueing
 from runqy_notebook.handles import TaskHandle
-from runqy_notebook.naming import Names
 from runqy_notebook.options import TaskOptions
 from runqy_notebook.tasks import REGISTRY
-from runqy_notebook.waiting import Source
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -23,11 +21,8 @@ if TYPE_CHECKING:
     from runqy_notebook.maps.map import Map
 
 
-class MappingFrames(Echoing):
+class MappingFrames(Enqueueing):
     """The mapping part of a session."""
-
-    source: Source
-    _names: Names
 
     def map(
         self,

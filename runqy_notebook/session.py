@@ -5,8 +5,7 @@ The magics parse, call a session and display; a script does the same without the
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import replace
 from pathlib import Path
@@ -15,8 +14,7 @@ from typing import TYPE_CHECKING, Any
 from runqy_notebook import adopt
 from runqy_notebook.boarding import Boarding
 from runqy_notebook.broker.boundary import explained
-from runqy_notebook.broker.broker import Entries
-from runqy_notebook.broker.exchanges import Enqueued, Retention
+from runqy_notebook.broker.exchanges import Retention
 from runqy_notebook.broker.server import open_server
 from runqy_notebook.config_file import WorkerFile, read_worker_file
 from runqy_notebook.controlling import Controlling
@@ -24,27 +22,21 @@ from runqy_notebook.delivering import checked, url_lane
 from runqy_notebook.errors import (
     ConnectionFailedError,
     HandlerError,
-    PayloadError,
-    UsageError,
     tell,
 )
-from runqy_notebook.handles import Source, TaskGroup, TaskHandle
+from runqy_notebook.handles import Source
 from runqy_notebook.mapping import MappingFrames
 from runqy_notebook.naming import Names
-from runqy_notebook.options import TaskOptions
 from runqy_notebook.settings import Settings, converted, resolve
 from runqy_notebook.tasks import REGISTRY
 from runqy_notebook.teaching import Teaching
 from runqy_notebook.wire.documented import Task
-from runqy_notebook.wire.payload import encode_payload, size_warning
 from runqy_notebook.worker.inline import Inline
 from runqy_notebook.worker.sweeper import Sweeper
 
 if TYPE_CHECKING:
     from runqy_notebook.worker.report import Stopped
     from runqy_notebook.worker.worker import Worker
-
-BATCH = 500  # tasks written by one script call
 
 
 class Session(Controlling, MappingFrames, Boarding, Teaching):
@@ -89,40 +81,6 @@ class Session(Controlling, MappingFrames, Boarding, Teaching):
 
     def __repr__(self) -> str:
         return f"<Session {self.server.title}>"
-
-    # --- enqueueing -----------------------------------------------------------------------------
-
-    def enqueue(
-        self,
-        queue: str,
-        payload: object,
-        *,
-        id: str | None = None,
-        **options: Any,
-    ) -> TaskHandle:
-        """Puts one task into a queue, in one round trip, and gives its handle.
-
-        `payload` is anything that makes a JSON object. `id` names the task yourself. Options:
-        see `TaskOptions`. Raises QueueNameError, PayloadError, TaskConflictError, UsageError,
-        ConnectionFailedError.
-        """
-        target, wanted = self._names.target(queue), TaskOptions.of(self._resolved(options))
-        text = _encoded(payload)
-        task_id = wanted.id_for(target, text, id)
-        return self._enqueue(target, [[(task_id, wanted.payload_for(task_id, text))]], wanted)[0]
-
-    def enqueue_many(self, queue: str, payloads: Iterable[object], **options: Any) -> TaskGroup:
-        """Puts a task for each payload, 500 a round trip, and gives their handles in order.
-
-        Nothing is sent before every payload was found to be JSON. Raises what `enqueue` raises;
-        what was sent before that stays.
-        """
-        target, wanted = self._names.target(queue), TaskOptions.of(self._resolved(options))
-        texts = [_encoded(payload, f"payloads[{i}]") for i, payload in enumerate(_each(payloads))]
-        ids = wanted.ids_for(target, texts)
-        entries = list(zip(ids, map(wanted.payload_for, ids, texts), strict=True))
-        batches = [entries[at : at + BATCH] for at in range(0, len(entries), BATCH)]
-        return TaskGroup(self._enqueue(target, batches, wanted), self.source)
 
     def wait_for_result(self, task_id: str, timeout: float = 30.0) -> Any:
         """The task's result, waiting at most `timeout` seconds; raises what
@@ -223,55 +181,6 @@ class Session(Controlling, MappingFrames, Boarding, Teaching):
 
     # --- inside ---------------------------------------------------------------------------------
 
-    def _enqueue(
-        self, queue: str, batches: Sequence[Entries], options: TaskOptions
-    ) -> list[TaskHandle]:
-        self._subscriber.hear_queue(queue)  # before they are written, as `_expect` is called
-        handler = REGISTRY.handler_for(queue, options.type)
-        fields = options.fields(handler, self.settings)
-        age, due = options.unique_age(self.settings), options.due
-        if len(batches) == 1:
-            handles = self._expect(queue, batches[0], options)
-            enqueued = self._broker.enqueue(queue, batches[0], fields, unique_age=age, due=due)
-            handles = self._enqueued(handles, enqueued, options)
-        else:
-            handles = []
-            waiting: deque[list[TaskHandle]] = deque()
-
-            def expected() -> Iterator[Entries]:
-                for entries in batches:
-                    waiting.append(self._expect(queue, entries, options))
-                    yield entries
-
-            for enqueued in self._broker.enqueue_each(
-                queue, expected(), fields, unique_age=age, due=due
-            ):
-                handles += self._enqueued(waiting.popleft(), enqueued, options)
-        if options.is_for_later:
-            self._sweeper.look_after(queue)
-        if options.deliver_to or (handler and handler.deliver_to):
-            self._courier.start()
-        return handles
-
-    def _expect(self, queue: str, entries: Entries, options: TaskOptions) -> list[TaskHandle]:
-        """Handles of tasks that are written next: they may be done before that call returns."""
-        handles = [TaskHandle(task_id, queue, self.source) for task_id, _ in entries]
-        self._inbox.expect(*handles)
-        if options.webhook or options.deliver_to:
-            self._expect_echoes(handles)
-        return handles
-
-    def _enqueued(
-        self, handles: list[TaskHandle], enqueued: Enqueued, options: TaskOptions
-    ) -> list[TaskHandle]:
-        """Tells of the tasks that were written; a handle of each, the one there was before of those
-        that existed.
-        """
-        self._tell_enqueued(handles, enqueued, options)
-        for i in sorted(enqueued.existed):
-            handles[i] = self._inbox.same(handles[i])
-        return handles
-
     def _stop_worker(self, seconds: float | None) -> Stopped | None:
         worker, self.worker = self.worker, None
         self._names.served.clear()
@@ -308,27 +217,6 @@ class Session(Controlling, MappingFrames, Boarding, Teaching):
             addressing=self._addressing(),
             executor=executor,
         )
-
-
-def _each(payloads: Any) -> Iterable[object]:
-    """The payloads in what was given: the rows of a DataFrame, the items of anything else."""
-    if isinstance(payloads, (Mapping, str, bytes)):
-        raise UsageError(
-            "enqueue_many takes several payloads, such as a list; use enqueue for one."
-        )
-    is_table = hasattr(payloads, "columns") and hasattr(payloads, "to_dict")
-    rows: Iterable[object] = payloads.to_dict("records") if is_table else payloads
-    return rows
-
-
-def _encoded(payload: object, root: str = "payload") -> bytes:
-    try:
-        text = encode_payload(payload)
-    except PayloadError as error:
-        raise PayloadError(root + error.path.removeprefix("payload"), error.problem) from None
-    if warning := size_warning(len(text)):
-        tell(warning)
-    return text
 
 
 def _retention(settings: Settings) -> Retention:
