@@ -47,7 +47,6 @@ local function any_exist(keys)  -- mostly none does, which is one question
   for i = 1, #keys, CHUNK do
     if redis.call('EXISTS', unpack(keys, i, math.min(i + CHUNK - 1, #keys))) > 0 then return true end
   end
-  return false
 end
 local keys, results = {}, {}
 for i = first, #ARGV, 2 do
