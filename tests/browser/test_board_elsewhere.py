@@ -45,6 +45,7 @@ def test_two_notebooks_agree_and_what_they_save_shows_the_last_state(
     lab.reload()
     again = lab.visit(second.name)
     board = BoardOnPage(again.page, again.output(1))
+    again.show()  # the lab restores its tabs, and with them who is in front
     board.button("Resume").click()
     board.says("Resumed images.")
     assert not session.is_paused("images")
