@@ -118,8 +118,12 @@ class Live:
         card.show()
 
         def leave() -> None:
+            if self._watch is not None:
+                self._watch.forget(card)
             if card in self._subscriptions:
                 self._over(card)
+            if self._resting is not None:
+                self._resting.forget(card)
 
         return leave
 

@@ -23,7 +23,7 @@ class Resting:
 
     def __init__(self, session: Session) -> None:
         self._session = session
-        self._cards: deque[Subscription] = deque()
+        self._cards: deque[tuple[object, Subscription]] = deque()
 
     def add(self, card: TaskCard | GroupCard, ids: Collection[str]) -> None:
         """Has it hear on, until so many others came to rest."""
@@ -33,11 +33,17 @@ class Resting:
                 card.take(event)
 
         # Of this process's hub: no channel is heard for the sake of cards that are done.
-        self._cards.append(self._session.events.subscribe(take, ids=ids))
+        self._cards.append((card, self._session.events.subscribe(take, ids=ids)))
         while len(self._cards) > MOST_RESTING:
-            self._session.events.unsubscribe(self._cards.popleft())
+            self._session.events.unsubscribe(self._cards.popleft()[1])
+
+    def forget(self, card: TaskCard | GroupCard) -> None:
+        """Has this one hear nothing any more."""
+        for resting in [each for each in self._cards if each[0] is card]:
+            self._cards.remove(resting)
+            self._session.events.unsubscribe(resting[1])
 
     def leave(self) -> None:
         """No card hears anything any more."""
         while self._cards:
-            self._session.events.unsubscribe(self._cards.popleft())
+            self._session.events.unsubscribe(self._cards.popleft()[1])

@@ -62,6 +62,11 @@ class Watch:
                 self._thread = threading.Thread(target=self._watch, name="runqy-watch", daemon=True)
                 self._thread.start()
 
+    def forget(self, card: Live) -> None:
+        """Looks after this card no more."""
+        with self._lock:
+            self._live = [each for each in self._live if each is not card]
+
     def stop(self) -> None:
         """Looks after nothing any more."""
         self._stopped.set()
@@ -81,8 +86,7 @@ class Watch:
                 return
             for card in self.all:
                 if card.is_over:
-                    with self._lock:
-                        self._live.remove(card)
+                    self.forget(card)
                     self._on_over(card)
             with self._lock:
                 if not self._live:

@@ -7,7 +7,7 @@ import re
 import pytest
 
 from tests.notebook.kernels import Kernel, Ran
-from tests.notebook.test_cards import last_state
+from tests.notebook.test_cards import HANDLER, last_state
 
 WIDGETS = "application/vnd.jupyter.widget-view+json"
 
@@ -94,3 +94,34 @@ def test_leaving_the_session_freezes_the_board(kernel: Kernel) -> None:
 
     kernel.wait_for_update(display_ids(ran)[0], "board: redis://")
     assert "disconnected" in kernel.run("print(b.html())").stdout
+
+
+def test_a_card_in_the_board_follows_its_task_and_is_let_go(kernel: Kernel) -> None:
+    kernel.run(HANDLER)
+    kernel.run(
+        "from runqy_notebook import current; s = current.session()\n"
+        "from runqy_notebook.ui.board.place import Place\n"
+        "def shown():\n"
+        "    place.paint()\n"
+        "    return ' | '.join(o['data']['text/plain'] for o in place.widget.outputs)\n"
+        "b = s.board(); place = Place(lambda: None)"
+    )
+    before = kernel.run(LEFT).stdout
+
+    kernel.run(
+        "t = s.enqueue('q', {'waits': 1, 'n': 7}); b.panels[0].context.show_card(t, place)\n"
+        "u = s.enqueue('q', {'n': 8}); u.wait(10);"
+    )
+    running = kernel.run("print(shown())").stdout
+    kernel.run("gate.set(); t.wait(10);")
+    done = kernel.run("print(shown())").stdout
+    kernel.run("b.panels[0].context.show_card(u, place)")
+    other = kernel.run("print(shown())").stdout
+    kernel.run("place.clear()")
+
+    assert "running" in running
+    assert '{"n": 7}' in done
+    assert '{"n": 8}' in other
+    assert '{"n": 7}' not in other
+    assert kernel.run("print(repr(shown()))").stdout == "''\n"
+    assert kernel.run(LEFT).stdout == before

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
+from runqy_notebook.broker.records import QueueRecord
 from runqy_notebook.ui.board import history, queue_table
 from runqy_notebook.ui.board.charts import Chart
 from runqy_notebook.ui.board.panel import Context, Panel, set_trait
@@ -18,6 +20,8 @@ class Overview(Panel):
     def __init__(self, context: Context) -> None:
         super().__init__(context)
         self._span = next(iter(history.SPANS))
+        self._seen: tuple[int, str] | None = None
+        self._records: Sequence[QueueRecord] = ()
 
     def make(self) -> Any:
         import ipywidgets
@@ -31,13 +35,19 @@ class Overview(Panel):
             layout={"width": "15rem", "max_width": "calc(100% - 4px)"},
         )
         self._spans.observe(self._choose, names="value")
-        self._controls = QueueControls(self.context.session, self.act, self.context.say)
+        context = self.context
+        self._controls = QueueControls(context.session, self.act, context.say, context.pulse.wake)
         return ipywidgets.VBox([self._charts, self._spans, self._table, self._controls.widget])
 
     def refresh(self) -> None:
+        pulse = self.context.pulse
+        self._controls.refresh(pulse.records)
+        seen = (pulse.now, self._span)
+        if seen == self._seen and pulse.records is self._records:
+            return  # there is nothing else on which it depends
+        self._seen, self._records = seen, pulse.records
         set_trait(self._charts, "value", history.charts_html(self._found(), is_still=False))
         set_trait(self._table, "value", queue_table.table_html(*self._rows(), is_still=False))
-        self._controls.refresh(self.context.pulse.records)
 
     def html(self) -> str:
         charts = history.charts_html(self._found(), is_still=True)

@@ -91,10 +91,11 @@ class Pulse:
         with self._lock:
             known = None if queue is None else self._queues.get(queue)
             kept = self._all if queue is None else known.seconds if known else Seconds()
-            return kept.last(n, self._now)
+            return kept.last(n, self.now)
 
     @property
-    def _now(self) -> int:
+    def now(self) -> int:
+        """The second that is running."""
         return int(self._clock())
 
     # --- events ---------------------------------------------------------------------------------
@@ -103,7 +104,7 @@ class Pulse:
         """Counts an event; quick, as thousands may come in a second."""
         with self._lock:
             queue = self._queue(event.queue)
-            for second in (self._all.at(self._now), queue.seconds.at(self._now), queue.heard):
+            for second in (self._all.at(self.now), queue.seconds.at(self.now), queue.heard):
                 self._count(event, second)
             self._remember(event)
             self._is_stale = True
@@ -177,7 +178,7 @@ class Pulse:
         none told that either.
         """
         with self._lock:
-            now = self._now
+            now = self.now
             for record in records:
                 queue = self._queue(record.queue)
                 heard, queue.heard = queue.heard, Second(0)

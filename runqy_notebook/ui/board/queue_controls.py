@@ -16,11 +16,16 @@ from runqy_notebook.wire.states import State
 class QueueControls:
     """A row of controls for the queue that is chosen, and a question below it before a purge.
 
-    `act` is a panel's: it does something away from the main thread and says what that gives.
+    `act` is a panel's: it does something away from the main thread and says what that gives;
+    `wake` has the panel refreshed.
     """
 
     def __init__(
-        self, session: Session, act: Callable[..., None], say: Callable[[str], None]
+        self,
+        session: Session,
+        act: Callable[..., None],
+        say: Callable[[str], None],
+        wake: Callable[[], None],
     ) -> None:
         import ipywidgets
 
@@ -52,6 +57,7 @@ class QueueControls:
             layout={"flex_flow": "row wrap"},
         )
         self.widget: Any = ipywidgets.VBox([row, self._asking])
+        self._queue.observe(lambda change: wake(), names="value")
         self._pause.on_click(lambda _: self._act(self._switched, self._pause))
         self._purge.on_click(lambda _: self._act(self._ask, self._purge))
         self._delete.on_click(lambda _: self._act(self._purged, self._delete))

@@ -47,7 +47,11 @@ class Seconds:
 
     def last(self, n: int, until: int) -> list[Second]:
         """The `n` seconds before the second `until`, quiet ones too."""
-        known = {second.at: second for second in self._kept if until - n <= second.at < until}
+        known = {}
+        for second in reversed(self._kept):
+            if second.at < until - n:
+                break
+            known[second.at] = second
         return [known.get(at) or Second(at) for at in range(until - n, until)]
 
 
