@@ -239,6 +239,22 @@ def test_the_failure_of_another_sessions_worker_is_heard(
         handle.result(timeout=10)
 
 
+def test_a_stored_result_is_heard_too(make_session: Callable[..., Session]) -> None:
+    producer, consumer = make_session(), make_session()
+
+    @task(queue="mail", store_result=True)
+    def handle(payload: dict[str, Any]) -> int:
+        return 7
+
+    consumer.start_worker("mail")
+    heard = heard_by(producer, names=["mail"])
+
+    producer.enqueue("mail", {}).result(timeout=10)
+
+    wait_until(lambda: "completed" in kinds(heard), "the end was not heard")
+    assert heard[-1].result == b"7"
+
+
 def test_a_large_result_is_not_published_but_its_end_is(
     make_session: Callable[..., Session],
 ) -> None:

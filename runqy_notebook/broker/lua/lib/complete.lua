@@ -11,10 +11,10 @@ local function completing(terms, at)
   local function complete(base, id, key, text, result_life, told)
     if text ~= '' then
       redis.call('SET', terms.results .. id, text, 'PX', math.ceil(result_life * 1000))
-      if told == '=' then told = text end
     end
+    local news = told == '=' and text or told
     done[base] = (done[base] or 0) + 1
-    terms.tell(base, id, 'completed', 'completed', nil, told ~= '' and told)
+    terms.tell(base, id, 'completed', 'completed', nil, news ~= '' and news)
     if terms.ttl <= 0 then
       redis.call('DEL', key)
     else
