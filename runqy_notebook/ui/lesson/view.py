@@ -113,7 +113,7 @@ class LessonView:
 
     def _click(self, kind: Kind) -> None:
         is_kill = kind in (Kind.KILL, Kind.KILL_BOTH)
-        if self.lesson.doing and not is_kill:
+        if self.lesson.is_busy and not is_kill:
             return
         try:
             self.lesson.begin(kind)
