@@ -160,6 +160,12 @@ class Lesson:
         return self._stage.doing
 
     @property
+    def is_busy(self) -> bool:
+        """Whether something goes on, or is about to."""
+        current = self._current
+        return bool(self.doing) or (current is not None and not current.done())
+
+    @property
     def scene(self) -> Scene:
         """Where everything is, as seen last."""
         return self._stage.scene

@@ -252,3 +252,20 @@ def test_where_commands_are_not_shown_the_keys_still_are(
     finally:
         session.close()
         redis.acl_deluser("pupil")  # type: ignore[no-untyped-call]
+
+
+@pytest.mark.parametrize("moves", [4, 3])
+def test_what_is_to_be_delivered_goes_into_the_outbox_as_with_every_worker(
+    make_lesson: Make, redis: redis_py.Redis, moves: int
+) -> None:
+    session, lesson = make_lesson()
+    session.destination("here", "http://127.0.0.1:1024/nobody")
+    session.enqueue("greet_high", {"name": "Ada"}, id="ada", deliver_to="here")
+
+    for _ in range(moves):
+        lesson.next()
+    session.stop_lesson()
+
+    (row,) = redis.keys("asynq:nb:outbox:row:*")
+    assert redis.hmget(row, "task_id", "to", "status") == [b"ada", b"here", b"completed"]
+    assert b"Ada" in (redis.hget(row, "body") or b"")

@@ -90,6 +90,21 @@ def test_a_strangers_id_payload_and_error_are_text(kernel: Kernel) -> None:
     assert "\x1b" not in html + live
 
 
+def test_secrets_of_addresses_are_not_shown(kernel: Kernel) -> None:
+    kernel.run(HANDLER)
+    kernel.run(
+        "t = %runqy enqueue greet {'name': 'Ada', 'to': 'https://u:pass@example.org/in?sig=secret'}"
+        " --id ada --deliver-to https://example.org/hook?token=secret;"
+    )
+
+    shown = [kernel.run("%runqy step greet").shown[0] for _ in range(4)]
+
+    told = "".join(bundle["text/html"] + bundle["text/plain"] for bundle in shown)
+    assert "https://example.org/hook?…" in told
+    assert "secret" not in told
+    assert "pass@" not in told
+
+
 def test_a_lesson_with_widgets_leaves_a_still_and_nothing_else(
     kernel: Kernel, redis: redis_py.Redis
 ) -> None:

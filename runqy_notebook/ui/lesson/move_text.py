@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
@@ -9,6 +10,7 @@ from typing import Final
 from markupsafe import Markup
 
 from runqy_notebook.broker.monitor import Command
+from runqy_notebook.deliver.guard import masked
 from runqy_notebook.lesson.changes import Change, Part
 from runqy_notebook.lesson.moves import Kind, Move
 from runqy_notebook.ui import html
@@ -19,6 +21,8 @@ from runqy_notebook.wire.layout import to_text
 LONGEST_WORD: Final = 160  # characters of one argument
 MOST_WORDS: Final = 24
 MOST_SHOWN: Final = 60  # commands of a script
+
+_URL: Final = re.compile(r"[a-z][a-z0-9+.-]*://[^\s\"'⏎]+", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,8 +137,7 @@ def _line(command: Command) -> str:
 
 
 def _word(raw: bytes) -> str:
-    text = cleaned_line(to_text(raw[: 8 * LONGEST_WORD]).replace("\n", "⏎"), LONGEST_WORD)
-    text = text.encode("utf-8", "replace").decode()
+    text = _clean(to_text(raw[: 8 * LONGEST_WORD]))
     return text if text and " " not in text and '"' not in text else f"'{text}'"
 
 
@@ -151,7 +154,9 @@ def _parts(parts: tuple[Part, ...] | None) -> tuple[tuple[str, bool], ...]:
 
 
 def _clean(text: str) -> str:
-    flat = cleaned_line(text.replace("\n", "⏎"), LONGEST_WORD)
+    """One line of it, without what is secret in the URLs that a task may carry."""
+    bare = _URL.sub(lambda found: masked(found[0]), text.replace("\n", "⏎"))
+    flat = cleaned_line(bare, LONGEST_WORD)
     return flat.encode("utf-8", "replace").decode()
 
 

@@ -125,7 +125,11 @@ def _svg(layout: Layout, before: Scene | None, scene: Scene, paint: Paint) -> st
         is_live=paint is LIVE,
         boxes=drawn,
         chips=_chips(layout, before, scene, ways),
-        ways=[arrow(layout.boxes[one], layout.boxes[other]) for one, other in _ways(layout)],
+        ways=[
+            arrow(layout.boxes[one], layout.boxes[other])
+            for one, other in _ways(layout)
+            if not {(one, other), (other, one)} & going
+        ],
         going=[arrow(layout.boxes[one], layout.boxes[other]) for one, other in sorted(going)],
         chip=(layout.chip_width, CHIP),
         worker=layout.worker,

@@ -113,7 +113,7 @@ class LessonView:
 
     def _click(self, kind: Kind) -> None:
         is_kill = kind in (Kind.KILL, Kind.KILL_BOTH)
-        if self.lesson.doing and not is_kill:
+        if self.lesson.is_busy and not is_kill:
             return
         try:
             self.lesson.begin(kind)
@@ -128,7 +128,9 @@ class LessonView:
             return _status(lesson.trouble, "bad")
         if lesson.doing:
             return _status(f"Going on: {lesson.doing} …", "busy")
-        return _status("" if lesson.latest else FIRST, "muted")
+        reasons = {kind: lesson.why_not(kind) for kind in _FAULTS}
+        told = [f"{_FAULTS[kind][0]}: not here, {why}." for kind, why in reasons.items() if why]
+        return _status(" ".join([*([] if lesson.latest else [FIRST]), *told]), "muted")
 
 
 def lesson_html(lesson: Lesson) -> str:
