@@ -36,7 +36,7 @@ mutants: $(VENV)/dev.done  ## delete each line of Lua in turn and see which test
 
 coverage: $(VENV)/dev.done  ## branches that the tests run, in their processes too; no less than 95 %
 	$(BIN)/coverage erase
-	-$(BIN)/coverage run -m pytest tests/unit tests/redis tests/deliver tests/chaos tests/notebook $(PYTEST)
+	-$(BIN)/coverage run -m pytest tests/unit tests/redis tests/deliver tests/lesson tests/chaos tests/notebook $(PYTEST)
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report --include='*/broker/*,*/worker/*' --skip-covered --show-missing --fail-under=95
 

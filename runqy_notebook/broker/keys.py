@@ -66,6 +66,7 @@ class Snapshot:
     suspects: dict[str, float]
     is_paused: bool
     looked_at: frozenset[str]  # the keys of tasks that were looked at, also where there are none
+    odd: tuple[str, str] | None = None  # a key with the type that it has and should not
 
     def scores(self, layout: Layout, queue: str, state: State) -> dict[str, float]:
         """The ids in this state with their times, where it has such."""
@@ -110,6 +111,7 @@ class Keys:
         at = seconds + micros / 1_000_000
 
         keys: dict[str, Key] = {}
+        odd: tuple[str, str] | None = None
         places: dict[State, tuple[str, ...]] = {}
         counts: dict[State, int] = {}
         each = iter(rest)
@@ -120,6 +122,8 @@ class Keys:
             counts[state] = key.size if key else 0
             if key:
                 keys[name] = key
+            if key and key.kind != ("list" if state.is_list else "zset"):
+                odd = (name, key.kind)
         if lease := _key(base + "lease", next(each), next(each), next(each)):
             keys[lease.name] = lease
         waiting = self._of_ours(keys, "waiting", next(each), base, _waiting_id)
@@ -132,7 +136,9 @@ class Keys:
         self._read_tasks(keys, tasks)
         self._read_texts(keys, base, slot, ids)
         looked_at = frozenset(to_text(self.layout.task(task_id)) for task_id in tasks)
-        return Snapshot(at, keys, places, counts, waiting, suspects, bool(is_paused), looked_at)
+        return Snapshot(
+            at, keys, places, counts, waiting, suspects, bool(is_paused), looked_at, odd
+        )
 
     def _of_ours(
         self, keys: dict[str, Key], name: str, rows: Any, base: str, id_of: Any

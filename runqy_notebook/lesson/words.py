@@ -215,6 +215,11 @@ def pushed(task_id: str) -> str:
 
 def nothing(seen: Snapshot, queue: str, due_in: float | None, *, has_handler: bool) -> str:
     """Why there is no move."""
+    if seen.odd:
+        return (
+            f"The key {seen.odd[0]} holds a {seen.odd[1]}, so nothing is claimed until it is "
+            "renamed or deleted."
+        )
     if seen.is_paused:
         return f"The queue is paused, so nothing is claimed: %runqy resume {queue}."
     if not has_handler:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import threading
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 import redis as redis_py
 
-from runqy_notebook import task
-from runqy_notebook.errors import LessonError
+from runqy_notebook import load, task
+from runqy_notebook.errors import HandlerError, LessonError
 from runqy_notebook.lesson.lesson import Lesson
 from runqy_notebook.lesson.moves import Kind
 from runqy_notebook.lesson.scene import At, Place
@@ -269,3 +272,89 @@ def test_what_is_to_be_delivered_goes_into_the_outbox_as_with_every_worker(
     (row,) = redis.keys("asynq:nb:outbox:row:*")
     assert redis.hmget(row, "task_id", "to", "status") == [b"ada", b"here", b"completed"]
     assert b"Ada" in (redis.hget(row, "body") or b"")
+
+
+def test_a_loader_runs_in_the_lesson_and_its_handler_is_given_what_it_made(
+    make_lesson: Make,
+) -> None:
+    session, lesson = make_lesson()
+
+    @load(queue="greet_high")
+    def setup() -> dict[str, str]:
+        return {"word": "Good morning"}
+
+    @task(queue="greet_high")
+    def greet(payload: dict[str, Any], ctx: dict[str, str]) -> str:
+        return ctx["word"]
+
+    handle = session.enqueue("greet_high", {})
+    lesson.until("acknowledge")
+
+    assert handle.result(5) == "Good morning"
+
+
+def test_a_handler_that_cannot_travel_is_told_of_and_its_task_stays_claimed(
+    make_lesson: Make,
+) -> None:
+    session, lesson = make_lesson()
+    lock = threading.Lock()
+
+    @task(queue="greet_high")
+    def greet(payload: dict[str, Any]) -> None:
+        lock.acquire()
+
+    session.enqueue("greet_high", {}, id="ada")
+    lesson.until("claim")
+
+    with pytest.raises(HandlerError, match="'lock'"):
+        lesson.next()
+    assert "'lock'" in lesson.trouble
+    assert lesson.look().place_of("ada") is Place.ACTIVE
+
+
+def test_a_worker_that_somebody_else_killed_is_found_dead(make_lesson: Make) -> None:
+    session, lesson = make_lesson()
+    session.enqueue("greet_high", {}, id="ada")
+    lesson.until("claim")
+    worker = lesson._stage.worker
+    assert worker is not None
+    os.kill(worker.pid, signal.SIGKILL)
+    wait_until(lambda: not worker.is_alive, "it lives on")
+
+    died = lesson.next()
+
+    assert died.kind is Kind.DIED
+    assert died.after.place_of("ada") is Place.PENDING
+    assert lesson.next().kind is Kind.START
+
+
+def test_strange_keys_are_looked_at_without_harm(make_lesson: Make, redis: redis_py.Redis) -> None:
+    """A payload of many megabytes, a hash of another type, a list that is none."""
+    session, lesson = make_lesson()
+    session.enqueue("greet_high", {"name": "x" * 3_000_000}, id="large")
+    redis.set("asynq:t:odd", "no hash")
+    redis.lpush(PENDING, "odd")
+
+    claimed = lesson.until("claim")
+    large = [change for change in claimed.changes if change.key == "asynq:t:large"]
+    lesson.until("acknowledge")
+    lesson.until("claim")
+    redis.delete(PENDING)
+    redis.set(PENDING, "no list")
+    told = lesson.next()
+
+    assert len(str(large)) < 2_000
+    assert lesson.scene.place_of("odd") is Place.ARCHIVED
+    assert told.kind is Kind.NOTHING
+    assert f"The key {PENDING} holds a string" in told.told
+    assert redis.get(PENDING) == b"no list"
+
+
+def test_moves_in_a_row_end_at_nothing_to_do(make_lesson: Make) -> None:
+    session, lesson = make_lesson()
+    session.enqueue("greet_high", {})
+
+    assert lesson.until("sweep").kind is Kind.NOTHING
+    session.enqueue("greet_high", {})
+    with pytest.raises(LessonError, match="None of 2 moves was: sweep"):
+        lesson.until("sweep", most=2)

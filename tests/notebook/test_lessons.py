@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import psutil
+import pytest
 import redis as redis_py
 
 from tests.notebook.kernels import Kernel
@@ -27,6 +28,7 @@ ATTENDED = (
 )
 
 
+@pytest.mark.any_kernel
 def test_where_nobody_clicks_each_call_makes_one_move_and_shows_it(kernel: Kernel) -> None:
     kernel.run(HANDLER)
     kernel.run("t = %runqy enqueue greet {'name': 'Ada'} --id ada;")
@@ -105,6 +107,7 @@ def test_secrets_of_addresses_are_not_shown(kernel: Kernel) -> None:
     assert "pass@" not in told
 
 
+@pytest.mark.any_kernel
 def test_a_lesson_with_widgets_leaves_a_still_and_nothing_else(
     kernel: Kernel, redis: redis_py.Redis
 ) -> None:

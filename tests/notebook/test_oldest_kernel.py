@@ -17,6 +17,7 @@ PATIENCE = 180  # seconds
 OLD = [
     "tests/notebook/test_board.py",
     "tests/notebook/test_cards.py",
+    "tests/notebook/test_lessons.py",
     "tests/notebook/test_streams.py",
     "tests/notebook/test_saying.py",
     "tests/notebook/test_waiting.py",
