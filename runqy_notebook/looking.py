@@ -13,6 +13,7 @@ from runqy_notebook.broker.health import ServerHealth, server_health
 from runqy_notebook.broker.inspect import Inspector
 from runqy_notebook.broker.killers import Killer, killers
 from runqy_notebook.broker.notes import Said
+from runqy_notebook.broker.paging import Pager, SearchPage, TaskPage
 from runqy_notebook.broker.records import QueueRecord, Standing, TaskRecord, WorkerRecord
 from runqy_notebook.broker.server import Server
 from runqy_notebook.broker.story import Story, read_story
@@ -35,6 +36,7 @@ class Looking:
         self.server = server
         self.worker: Worker | None = None
         self._inspector = Inspector(server.client)
+        self._pager = Pager(self._inspector)
 
     def pending(self, queue: str | None = None, limit: int | None = None) -> pd.DataFrame:
         """Pending tasks, the next to run first; `queue` covers its sub-queues."""
@@ -118,6 +120,38 @@ class Looking:
         """The rows of `tasks`; raises UnknownQueueError, QueueNameError."""
         with explained(self.server.where):
             return self._inspector.tasks(queue, state, limit)
+
+    def page(
+        self,
+        state: State | str,
+        queue: str | Sequence[str] | None = None,
+        *,
+        offset: int = 0,
+        size: int = 25,
+    ) -> TaskPage:
+        """`size` tasks of one state behind the first `offset`, in bounded time however many there
+        are; `queue` selects as everywhere, several names are those of the queues themselves.
+
+        Raises UnknownQueueError, QueueNameError, SettingsError for an unknown state.
+        """
+        with explained(self.server.where):
+            return self._pager.page(queue, state_named(state), offset, size)
+
+    def search(
+        self,
+        text: str,
+        state: State | str,
+        queue: str | Sequence[str] | None = None,
+        *,
+        offset: int = 0,
+        size: int = 25,
+    ) -> SearchPage:
+        """Tasks of one state with `text` in their id, type or queue, up to `size` of the next
+        20,000 behind the first `offset`; goes on with `offset=found.reached`. Raises what `page`
+        does.
+        """
+        with explained(self.server.where):
+            return self._pager.search(text, queue, state_named(state), offset, size)
 
     def record(self, task_id: str) -> TaskRecord:
         """What Redis holds of a task; raises UnknownTaskError."""

@@ -57,6 +57,7 @@ TESTS = {
     "requeue.lua": ["redis/doctor"],
     "resume.lua": ["redis/control", "redis/controlling"],
     "run_now.lua": ["redis/control", "redis/hearing"],
+    "seek.lua": ["redis/paging"],
     "settle.lua": [
         "redis/settle",
         "redis/control",

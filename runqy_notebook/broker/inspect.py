@@ -96,7 +96,7 @@ class Inspector:
 
     def lengths(self, queue: str | None, state: State) -> dict[str, int]:
         """The same, queue by queue."""
-        return self._lengths(queue, self.select(queue), state)
+        return self.lengths_of(queue, self.select(queue), state)
 
     def tasks(
         self, queue: str | None, state: State | None, limit: int | None = None
@@ -112,7 +112,7 @@ class Inspector:
         records: list[TaskRecord] = []
         for each in State if state is None else (state,):
             wanted = None if limit is None else limit - len(records)
-            lengths = self._lengths(queue, chosen, each)
+            lengths = self.lengths_of(queue, chosen, each)
             found: list[listing.Found] = []
             for pages in listing.round_trips(lengths, wanted):
                 found += listing.read(self.client, self.layout, each, pages)
@@ -124,7 +124,7 @@ class Inspector:
         """What `tasks` gives of pending tasks, by columns; None where this server cannot. Raises
         the same.
         """
-        lengths = self._lengths(queue, self.select(queue), State.PENDING)
+        lengths = self.lengths_of(queue, self.select(queue), State.PENDING)
         return read_pending(self.client, self.layout, lengths, limit)
 
     def task(self, task_id: str) -> TaskRecord:
@@ -237,7 +237,7 @@ class Inspector:
     def _pipe(self) -> Pipeline:
         return self.client.pipeline(transaction=False)
 
-    def _lengths(self, name: str | None, chosen: Sequence[str], state: State) -> dict[str, int]:
+    def lengths_of(self, name: str | None, chosen: Sequence[str], state: State) -> dict[str, int]:
         """How many ids each chosen queue holds in this state; `name` is what chose them."""
         pipe = self._pipe()
         for queue in chosen:

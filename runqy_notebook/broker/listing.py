@@ -48,7 +48,9 @@ class Page(NamedTuple):
     size: int
 
 
-class _Listed(NamedTuple):
+class Listed(NamedTuple):
+    """An id as it stands in a list: how many are before it, and its score in a zset."""
+
     position: int
     queue: str
     id: bytes
@@ -95,16 +97,28 @@ def read(client: redis.Redis, layout: Layout, state: State, pages: Sequence[Page
     for page in pages:
         key = layout.queue(page.queue).of(state)
         _ask_ids(pipe, key, state, page)
-        order = "DESC" if _is_read_backwards(state) else "ASC"
+        order = "DESC" if is_read_backwards(state) else "ASC"
         window = ("LIMIT", page.offset, page.size)
         _ask(pipe, "SORT_RO", key, "BY", "nosort", order, *window, "GET", "#", *gets)
     replies = pipe.execute(raise_on_error=False)
 
-    listed: list[_Listed] = []
+    listed: list[Listed] = []
     hashes: dict[bytes, _Values] = {}
     for page, ids, rows in zip(pages, replies[::2], replies[1::2], strict=True):
         listed += _listed(page, state, _none_if_wrong_type(ids) or ())
         hashes.update(() if isinstance(rows, redis.ResponseError) else _by_id(rows))
+    return records_of(client, layout, state, listed, hashes)
+
+
+def records_of(
+    client: redis.Redis,
+    layout: Layout,
+    state: State,
+    listed: Sequence[Listed],
+    known: Mapping[bytes, _Values],
+) -> list[Found]:
+    """The tasks of these ids, in their order; `known` are the TASK_FIELDS of some of them."""
+    hashes = dict(known)
     everything = list(dict.fromkeys(entry.id for entry in listed))
     unread = [each for each in everything if each not in hashes]
     hashes.update(hashes_of(client, layout, unread, TASK_FIELDS))
@@ -197,15 +211,15 @@ def _ask_ids(pipe: Pipeline, key: str, state: State, page: Page) -> None:
     elif state.is_list:
         pipe.lrange(key, first, last)
     else:
-        pipe.zrange(key, first, last, desc=_is_read_backwards(state), withscores=True)
+        pipe.zrange(key, first, last, desc=is_read_backwards(state), withscores=True)
 
 
-def _listed(page: Page, state: State, reply: Sequence[Any]) -> Iterator[_Listed]:
+def _listed(page: Page, state: State, reply: Sequence[Any]) -> Iterator[Listed]:
     if state is State.PENDING:
         reply = reply[::-1]
     for position, entry in enumerate(reply, page.offset):
         task_id, score = (entry, None) if state.is_list else entry
-        yield _Listed(position, page.queue, task_id, score)
+        yield Listed(position, page.queue, task_id, score)
 
 
 def _by_id(rows: Sequence[Any]) -> dict[bytes, _Values]:
@@ -215,7 +229,7 @@ def _by_id(rows: Sequence[Any]) -> dict[bytes, _Values]:
 
 
 def _leases(
-    client: redis.Redis, layout: Layout, listed: Iterable[_Listed]
+    client: redis.Redis, layout: Layout, listed: Iterable[Listed]
 ) -> dict[tuple[str, bytes], float | None]:
     """When the lease of each task ends, by queue and id."""
     ids: dict[str, list[bytes]] = {}
@@ -256,6 +270,6 @@ def _none_if_wrong_type(reply: Any) -> Any:
     raise reply
 
 
-def _is_read_backwards(state: State) -> bool:
+def is_read_backwards(state: State) -> bool:
     """Pending tasks leave at the right end; what finished last has the highest score."""
     return state is State.PENDING or state.is_finished

@@ -88,6 +88,7 @@ ATTEMPTED: Final = Script("attempted")
 HOLD: Final = Script("hold")
 REDELIVER: Final = Script("redeliver")
 LEAVE: Final = Script("leave")
+SEEK: Final = Script("seek")
 
 
 @functools.cache
