@@ -220,7 +220,7 @@ class Live:
             else:
                 getattr(session, action)(queues[0])
 
-        card = GroupCard(group, self.publisher, act)
+        card = GroupCard(group, surface, act)
         if len(queues) == 1:
             card.learn_whether_paused(session.is_paused(queues[0]))
         return card
