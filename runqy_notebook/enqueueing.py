@@ -47,6 +47,12 @@ class Enqueueing(Echoing):
         task_id = wanted.id_for(target, text, id)
         return self._enqueue(target, [[(task_id, wanted.payload_for(task_id, text))]], wanted)[0]
 
+    def target(self, queue: str) -> str:
+        """The queue that a task for this name goes to: itself, or a parent's default sub-queue.
+        Raises QueueNameError, ConnectionFailedError.
+        """
+        return self._names.target(queue)
+
     def enqueue_many(self, queue: str, payloads: Iterable[object], **options: Any) -> TaskGroup:
         """Puts a task for each payload, 500 a round trip, and gives their handles in order.
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
 
@@ -162,6 +163,23 @@ def _moment(at: object) -> datetime:
     except (ValueError, OverflowError, OSError):
         raise ValueError(f"at must be a moment that has a unix time, not {at}.") from None
     return plain
+
+
+def moment_named(text: str) -> datetime:
+    """The moment that "18:30" (the next one, local time) or an ISO 8601 text means; raises
+    ValueError with a sentence.
+    """
+    try:
+        if re.fullmatch(r"\d{1,2}:\d{2}", text):
+            now = datetime.now().astimezone()
+            hour, minute = map(int, text.split(":"))
+            at = now.replace(hour=hour, minute=minute, second=0, microsecond=0)
+            return at if at > now else at + timedelta(days=1)
+        return datetime.fromisoformat(text.replace("Z", "+00:00")).astimezone()
+    except (ValueError, OverflowError):
+        raise ValueError(
+            f"{one_line(text, 80)!r} is not a moment; write 18:30 or 2030-01-31T18:30"
+        ) from None
 
 
 def _webhook(url: object) -> str:

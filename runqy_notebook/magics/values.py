@@ -8,9 +8,10 @@ from __future__ import annotations
 import argparse
 import re
 from collections.abc import Callable, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from runqy_notebook.errors import did_you_mean, one_line
+from runqy_notebook.options import moment_named
 
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0, "w": 604_800.0}
 _DURATION = re.compile(r"(?:\d+(?:\.\d+)?(?:ms|[smhdw]))+")
@@ -37,16 +38,9 @@ def duration(text: str) -> float:
 def moment(text: str) -> datetime:
     """The moment that "18:30" (the next one, local time) or an ISO 8601 text means."""
     try:
-        if re.fullmatch(r"\d{1,2}:\d{2}", text):
-            now = datetime.now().astimezone()
-            hour, minute = map(int, text.split(":"))
-            at = now.replace(hour=hour, minute=minute, second=0, microsecond=0)
-            return at if at > now else at + timedelta(days=1)
-        return datetime.fromisoformat(text.replace("Z", "+00:00")).astimezone()
-    except (ValueError, OverflowError):
-        raise argparse.ArgumentTypeError(
-            f"{_quoted(text)} is not a moment; write 18:30 or 2030-01-31T18:30"
-        ) from None
+        return moment_named(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def count(text: str) -> int:

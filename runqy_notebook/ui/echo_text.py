@@ -42,10 +42,15 @@ def echo_text(event: Event) -> EchoText:
     return EchoText(
         request=cleaned_line(first, 160),
         verdict=cleaned_line(event.note, 60),
-        tone=_TONES.get(event.note.partition(",")[0], "muted"),
+        tone=tone_of(event.note.partition(",")[0]),
         headers="\n".join(cleaned_line(line) for line in rest[:at]),
         body=cleaned("\n".join(rest[at:]).lstrip("\n")),
     )
+
+
+def tone_of(verdict: str) -> str:
+    """The name of a verdict's colour."""
+    return _TONES.get(verdict, "muted")
 
 
 def delivery_text(event: Event) -> str:

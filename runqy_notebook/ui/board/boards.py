@@ -10,14 +10,24 @@ from typing import Any, Final
 from runqy_notebook.handles import TaskGroup, TaskHandle
 from runqy_notebook.session import Session
 from runqy_notebook.ui.board.board import Board
+from runqy_notebook.ui.board.echoes import Echoes
+from runqy_notebook.ui.board.enqueue import Enqueue
 from runqy_notebook.ui.board.lesson_panel import LessonPanel
 from runqy_notebook.ui.board.overview import Overview
 from runqy_notebook.ui.board.panel import Context, Panel
 from runqy_notebook.ui.board.place import Place
+from runqy_notebook.ui.board.tasks import Tasks
 from runqy_notebook.ui.board.worker_panel import WorkerPanel
 from runqy_notebook.ui.live import Live
 
-PANELS: Final[Sequence[Callable[[Context], Panel]]] = (Overview, WorkerPanel, LessonPanel)
+PANELS: Final[Sequence[Callable[[Context], Panel]]] = (
+    Overview,
+    Enqueue,
+    Tasks,
+    WorkerPanel,
+    Echoes,
+    LessonPanel,
+)
 """The tabs, from left to right."""
 
 

@@ -1,0 +1,187 @@
+"""Which tasks the Tasks panel shows: a page of one state, or of what a search found so far."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Sequence
+from itertools import zip_longest
+from typing import Final
+
+from runqy_notebook.broker.records import TaskRecord
+from runqy_notebook.session import Session
+from runqy_notebook.wire.states import State
+
+SIZES: Final = (10, 20, 50)
+LOOK_EVERY: Final = 1.0  # seconds between two looks at a page, where something changed
+LOOK_ANYHOW: Final = 3.0  # and where no event came: foreign workers send none
+LOOK_FOR_A_ROW: Final = 0.4
+"""Seconds for each row that changed: a row is three messages to the page, which gets fewer than ten
+a second of what nobody asked for."""
+LOOK_AT_LEAST: Final = 8.0  # seconds
+SEARCH_EVERY: Final = 5.0  # seconds between two searches for the same
+
+
+class TaskList:
+    """Any thread may ask; `look`, which reads, is called by one at a time."""
+
+    def __init__(self, session: Session, clock: Callable[[], float] = time.monotonic) -> None:
+        self.state = State.PENDING
+        self.names: tuple[str, ...] | None = None  # of queues; None: all
+        self.text = ""
+        self.size = SIZES[0]
+        self.offset = 0  # tasks before this page; in a search: ids looked at before
+        self.tasks: Sequence[TaskRecord] = ()
+        self.total = 0  # tasks of the state in these queues
+        self.reached = 0  # how many of them a search looked at
+        self.is_known = False  # whether what is asked for was read
+        self._session = session
+        self._clock = clock
+        self._before: list[int] = []  # where a search's earlier pages begin
+        self._looked_at = float("-inf")
+        self._every = LOOK_EVERY
+        self._version = -1
+        self._asked = 0  # grows with each question
+        self._lock = threading.RLock()
+
+    # --- asking ---------------------------------------------------------------------------------
+
+    def ask(
+        self,
+        state: State | None = None,
+        names: tuple[str, ...] | None = (),
+        text: str | None = None,
+        size: int | None = None,
+    ) -> None:
+        """Asks for other tasks, from the first page; what is not named stays. An empty `names`
+        stays too, None is all queues.
+        """
+        with self._lock:
+            self.state = self.state if state is None else state
+            self.names = self.names if names == () else names
+            self.text = self.text if text is None else text.strip()
+            self.size = self.size if size is None else size
+            self._begin_at(0)
+            self._before = []
+
+    def turn(self, pages: int) -> None:
+        """So many pages on, or back."""
+        with self._lock:
+            if not self.text:
+                self._begin_at(min(max(0, self.offset + pages * self.size), self._last))
+            elif pages > 0 and self.has_next:
+                self._before.append(self.offset)
+                self._begin_at(self.reached)
+            elif pages < 0 and self._before:
+                self._begin_at(self._before.pop())
+
+    def turn_to(self, page: int) -> None:
+        """To this page, the first is 1."""
+        with self._lock:
+            if not self.text:
+                self._begin_at(min(max(0, (page - 1) * self.size), self._last))
+
+    def read_anew(self) -> None:
+        """Has the page read at the next look."""
+        with self._lock:
+            self._looked_at = float("-inf")
+
+    # --- what is there --------------------------------------------------------------------------
+
+    @property
+    def page(self) -> int:
+        """The number of this page."""
+        return len(self._before) + 1 if self.text else self.offset // self.size + 1
+
+    @property
+    def pages(self) -> int:
+        """How many pages there are, at least 1."""
+        return self._last // self.size + 1
+
+    @property
+    def has_previous(self) -> bool:
+        return bool(self._before) if self.text else self.offset > 0
+
+    @property
+    def has_next(self) -> bool:
+        if self.text:
+            return self.is_full and self.reached < self.total
+        return self.offset + self.size < self.total
+
+    @property
+    def is_full(self) -> bool:
+        """Whether the page of a search holds what fits."""
+        return len(self.tasks) >= self.size
+
+    @property
+    def is_seeking(self) -> bool:
+        """Whether the search goes on by itself."""
+        return (
+            bool(self.text)
+            and not self.is_full
+            and not (self.is_known and self.reached >= self.total)
+        )
+
+    @property
+    def caption(self) -> str:
+        """What is shown, in words."""
+        what = f"{self.state} task{'s' * (self.total != 1)}"
+        if self.text:
+            seen = f"looked at {min(self.reached, self.total):,} of {self.total:,} {what}"
+            return f"{len(self.tasks):,} found, {seen}{' …' if self.is_seeking else ''}"
+        if not self.total:
+            return f"No {self.state} tasks." if self.is_known else "Looking …"
+        last = min(self.offset + self.size, self.total)
+        return f"{self.offset + 1:,} to {last:,} of {self.total:,} {what}"
+
+    # --- reading --------------------------------------------------------------------------------
+
+    def look(self, version: int) -> None:
+        """Reads what is due: a page where something may have changed (`version` differs then), a
+        bounded piece of a search; raises what `Session.page` raises.
+        """
+        with self._lock:
+            age = self._clock() - self._looked_at
+            every = SEARCH_EVERY if self.text else self._every
+            is_due = age >= every and (version != self._version or age >= max(every, LOOK_ANYHOW))
+            if not is_due and not self.is_seeking:
+                return
+            is_anew = is_due or not self.is_known
+            asked, begin = self._asked, self.offset if is_anew else self.reached
+            known = () if is_anew else self.tasks
+            state, names, text, size = self.state, self.names, self.text, self.size
+            if is_anew:
+                self._version, self._looked_at = version, self._clock()
+        tasks: Sequence[TaskRecord]
+        if text:
+            found = self._session.search(text, state, names, offset=begin, size=size - len(known))
+            exact = [found.exact] if found.exact else []
+            there = {task.id for task in known}
+            fresh = [task for task in found.tasks if task.id not in there]
+            tasks, total, reached = [*known, *exact, *fresh], found.total, found.reached
+        else:
+            page = self._session.page(state, names, offset=begin, size=size)
+            tasks, total, reached = page.tasks, page.total, page.total
+        with self._lock:
+            if asked != self._asked:
+                return  # somebody asks for something else by now
+            n_changed = sum(was != now for was, now in zip_longest(self.tasks, tasks))
+            is_asked = not self.is_known
+            pause = LOOK_EVERY if is_asked else LOOK_FOR_A_ROW * n_changed
+            self._every = min(max(LOOK_EVERY, pause), LOOK_AT_LEAST)
+            self.tasks, self.total, self.reached, self.is_known = tasks, total, reached, True
+            if not text and begin > self._last:  # they are fewer by now
+                self._begin_at(self._last)
+
+    @property
+    def _last(self) -> int:
+        """Where the last page begins."""
+        return max(0, self.total - 1) // self.size * self.size
+
+    def _begin_at(self, offset: int) -> None:
+        self._asked += 1
+        self.offset = self.reached = offset
+        self.is_known = False
+        self._looked_at = float("-inf")
+        if self.text:
+            self.tasks = ()

@@ -1,0 +1,187 @@
+"""The panel of tasks: by state and queue, searched, page by page; looked at, and acted on."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from functools import partial
+from typing import Any, Final
+
+from runqy_notebook.errors import RunqyError
+from runqy_notebook.ui import html
+from runqy_notebook.ui.board.panel import Context, Panel, offer, set_trait
+from runqy_notebook.ui.board.place import Place
+from runqy_notebook.ui.board.rows import Entry, Rows, set_pale
+from runqy_notebook.ui.board.task_actions import TaskActions
+from runqy_notebook.ui.board.task_list import SIZES, TaskList
+from runqy_notebook.ui.board.task_text import HEAD, columns, table, task_line
+from runqy_notebook.ui.text import cleaned
+from runqy_notebook.wire.states import State
+
+ALL_QUEUES: Final = "all queues"
+
+
+class Tasks(Panel):
+    """While a task is ticked the list holds still, so that nothing moves under a click."""
+
+    title = "Tasks"
+
+    def __init__(self, context: Context) -> None:
+        super().__init__(context)
+        self.list = TaskList(context.session)
+        self._open = ""  # the id of the task whose card is shown
+        self._problem = ""
+        self._showing = threading.Lock()
+
+    # --- widgets --------------------------------------------------------------------------------
+
+    def make(self) -> Any:
+        import ipywidgets
+
+        style = {"description_width": "initial"}
+        auto = {"width": "auto", "min_width": "0"}
+        self._state = ipywidgets.Dropdown(
+            options=[(state.value, state) for state in State], description="State", style=style,
+            layout={**auto, "flex": "0 1 12em"},
+        )  # fmt: skip
+        self._queue = ipywidgets.Dropdown(
+            options=[(ALL_QUEUES, "")], description="Queue", style=style,
+            layout={**auto, "flex": "1 1 13em"},
+        )  # fmt: skip
+        self._search = ipywidgets.Text(
+            description="Search", placeholder="part of an id, a type or a queue", style=style,
+            layout={**auto, "flex": "2 1 15em"},
+        )  # fmt: skip
+        self._size = ipywidgets.Dropdown(
+            options=SIZES, description="Rows", style=style, layout={**auto, "flex": "0 0 7em"}
+        )
+        for control, ask in (
+            (self._state, lambda new: self.list.ask(state=new)),
+            (self._queue, lambda new: self.list.ask(names=(new,) if new else None)),
+            (self._search, lambda new: self.list.ask(text=new)),
+            (self._size, lambda new: self.list.ask(size=new)),
+        ):
+            control.observe(partial(self._asked, ask), names="value")
+        self._actions = TaskActions(
+            self.context, self.act, lambda: self.list.tasks, self.list.read_anew
+        )
+        self._rows = Rows(self._clicked, self._actions.tick)
+        self._caption = ipywidgets.HTML()
+        self._place = Place(self.context.pulse.wake)
+        wrap = {"flex_flow": "row wrap", "grid_gap": "0 4px", "align_items": "center"}
+        asked = ipywidgets.HBox([self._state, self._queue, self._search, self._size], layout=wrap)
+        pager = ipywidgets.HBox([*self._pager(), self._caption], layout=wrap)
+        sheet = ipywidgets.HTML(html.rendered("board/rows_style.html"))
+        return ipywidgets.VBox(
+            [sheet, asked, pager, self._actions.widget, self._rows.widget, self._place.widget]
+        )
+
+    def _pager(self) -> list[Any]:
+        import ipywidgets
+
+        def button(label: str, tooltip: str, turn: Callable[[], None]) -> Any:
+            made = ipywidgets.Button(description=label, tooltip=tooltip, layout={"width": "auto"})
+            made.on_click(lambda button: self._turned(turn))
+            return made
+
+        listed = self.list
+        self._first = button("First", "The first page", lambda: listed.ask())
+        self._previous = button("Previous", "The page before", lambda: listed.turn(-1))
+        self._next = button("Next", "The page after", lambda: listed.turn(1))
+        self._page = ipywidgets.BoundedIntText(
+            1, min=1, max=1, description="Page", style={"description_width": "initial"},
+            layout={"width": "8em"},
+        )  # fmt: skip
+        self._page.observe(self._page_typed, names="value")
+        return [self._first, self._previous, self._page, self._next]
+
+    # --- refreshing -----------------------------------------------------------------------------
+
+    def look(self) -> None:
+        if self._widget is not None and self._actions.ticked and self.list.is_known:
+            return
+        try:
+            self.list.look(self.context.pulse.version)
+            self._problem = ""
+        except RunqyError as error:
+            self._problem = cleaned(str(error), 400)
+
+    def refresh(self) -> None:
+        self._offer_queues()
+        tasks = self.list.tasks
+        self._rows.show([self._entry(n, task) for n, task in enumerate(tasks)])
+        n_ticked = len(self._actions.ticked)
+        held = f"; held still, {n_ticked} ticked" if n_ticked else ""
+        told = self._problem or f"{self.list.caption}{held}"
+        set_trait(self._caption, "value", html.rendered("board/caption.html", words=told))
+        self._show_pager()
+        self._actions.refresh()
+        self._place.paint()
+        if self.list.is_seeking and not self._problem:
+            self.context.pulse.wake()
+
+    def _entry(self, n: int, task: Any) -> Entry:
+        line = task_line(task)
+        key = task.id
+        return Entry(key, line.id, line.html(), key == self._open, key in self._actions.ticked)
+
+    def _offer_queues(self) -> None:
+        names = [record.queue for record in self.context.pulse.records]
+        chosen = self._queue.value
+        if chosen and chosen not in names:  # gone, or not seen this time
+            names.append(chosen)
+        offer(self._queue, [(ALL_QUEUES, ""), *((name, name) for name in names)])
+
+    def _show_pager(self) -> None:
+        listed = self.list
+        set_pale(self._first, is_pale=not listed.has_previous)
+        set_pale(self._previous, is_pale=not listed.has_previous)
+        set_pale(self._next, is_pale=not listed.has_next)
+        if listed.is_known:
+            set_trait(self._page, "disabled", bool(listed.text))
+            self._is_paging = True
+            try:
+                set_trait(self._page, "max", max(listed.pages, listed.page))
+                set_trait(self._page, "value", listed.page)
+            finally:
+                self._is_paging = False
+
+    _is_paging = False
+
+    # --- what is clicked ------------------------------------------------------------------------
+
+    def _asked(self, ask: Callable[[Any], None], change: Any) -> None:
+        self._turned(lambda: ask(change["new"]))
+
+    def _turned(self, turn: Callable[[], None]) -> None:
+        self._actions.clear()
+        turn()
+        self.context.pulse.wake()
+
+    def _page_typed(self, change: Any) -> None:
+        if not self._is_paging:
+            self._turned(lambda: self.list.turn_to(change["new"]))
+
+    def _clicked(self, task_id: str) -> None:
+        self._open = task_id
+
+        def show() -> None:
+            with self._showing:
+                if self._open == task_id:  # else somebody clicked another one meanwhile
+                    self.context.show_card(self.context.session.attach(task_id), self._place)
+
+        self.act(show)
+
+    # --- stills ---------------------------------------------------------------------------------
+
+    def html(self) -> str:
+        return table(self.list.tasks, self.list.caption)
+
+    def text(self) -> str:
+        rows = [task_line(task).cells() for task in self.list.tasks]
+        return "\n".join([self.list.caption, *([columns(HEAD, rows)] if rows else [])])
+
+    def close(self) -> None:
+        if self._widget is not None:
+            self._place.clear()
+        super().close()

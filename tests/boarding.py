@@ -1,0 +1,138 @@
+"""A panel of a board without a notebook: its widgets are real, only no page shows them."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import SimpleNamespace
+from typing import Any, TypeVar
+
+from runqy_notebook.session import Session
+from runqy_notebook.ui.board.panel import Context, Panel
+from runqy_notebook.ui.board.pulse import Pulse
+from tests.waiting import wait_until
+
+P = TypeVar("P", bound=Panel)
+
+
+class Seen:
+    """What a panel told its board: what it said, and whose cards it showed."""
+
+    def __init__(self) -> None:
+        self.said: list[str] = []
+        self.cards: list[Any] = []
+
+
+@contextmanager
+def opened(
+    kind: Callable[[Context], P], session: Session, names: dict[str, Any] | None = None
+) -> Iterator[tuple[P, Seen]]:
+    """The panel, made and refreshed once; `names` are those of its notebook."""
+    pulse, seen = Pulse(session), Seen()
+    pulse.open()
+    shell = SimpleNamespace(user_ns=names or {})
+    publisher: Any = None
+    panel = kind(
+        Context(
+            session,
+            shell,
+            publisher,
+            pulse,
+            lambda made, place: seen.cards.append(made),
+            seen.said.append,
+        )
+    )
+    try:
+        assert panel.widget is panel.widget
+        looked_at(panel)
+        yield panel, seen
+    finally:
+        panel.close()
+        pulse.close()
+
+
+def looked_at(panel: Panel) -> None:
+    """One round of the board."""
+    panel.context.pulse.look()
+    panel.look()
+    panel.refresh()
+
+
+def until(panel: Panel, holds: Callable[[], bool], why: str) -> None:
+    """Rounds of the board until something holds."""
+
+    def round_of_the_board() -> bool:
+        looked_at(panel)
+        return holds()
+
+    wait_until(round_of_the_board, why)
+
+
+def parts(widget: Any) -> Iterator[Any]:
+    """A widget and all in it that is not hidden."""
+    if widget.layout.display == "none":
+        return
+    yield widget
+    for child in getattr(widget, "children", ()):
+        yield from parts(child)
+
+
+def named(panel: Panel, name: str) -> Any:
+    """The visible control of that description."""
+    found = [
+        each for each in parts(panel.widget) if getattr(each, "description", "").strip(" *") == name
+    ]
+    assert len(found) == 1, f"{len(found)} controls are called {name!r}: {names_of(panel)}"
+    return found[0]
+
+
+def names_of(panel: Panel) -> list[str]:
+    return [each.description for each in parts(panel.widget) if getattr(each, "description", "")]
+
+
+def is_pale(control: Any) -> bool:
+    """Whether it shows that it would do nothing now."""
+    return "runqy-pale" in control._dom_classes
+
+
+def told(panel: Panel) -> str:
+    """All the HTML that is to be seen in it."""
+    import ipywidgets
+
+    return "\n".join(e.value for e in parts(panel.widget) if isinstance(e, ipywidgets.HTML))
+
+
+ELEMENTS = {"div", "span", "strong", "pre", "code", "table", "tbody", "tr", "th", "td"}
+ATTRIBUTES = {"style", "role", "class"}
+
+
+def assert_is_dead(html: str) -> None:
+    """Nothing but our own elements, with none but our attributes, and text that acts on nothing."""
+    import html5lib
+
+    for node in html5lib.parseFragment(html, namespaceHTMLElements=False).iter():
+        if node.tag != "DOCUMENT_FRAGMENT":
+            assert node.tag in ELEMENTS, node.tag
+            assert set(node.attrib) <= ATTRIBUTES, node.attrib
+            assert "url(" not in node.attrib.get("style", "")
+    assert_is_readable(html)
+
+
+def assert_is_readable(text: str) -> None:
+    odd = {c for c in text if unicodedata.category(c) in ("Cc", "Cf", "Cs") and c not in "\n\t"}
+    assert not odd, odd
+
+
+def assert_shows_text_only(panel: Panel) -> None:
+    """All that a panel shows, now and as a still, is text."""
+    import ipywidgets
+
+    for each in parts(panel.widget):
+        if isinstance(each, ipywidgets.HTML) and not each.value.startswith("<style>"):
+            assert_is_dead(each.value)
+        for trait in ("description", "tooltip", "placeholder"):
+            text = getattr(each, trait, None) or ""
+            assert_is_readable(text.replace("\u200b", ""))  # ipywidgets' own
+    assert_is_dead(panel.html())
+    assert_is_readable(panel.text())
