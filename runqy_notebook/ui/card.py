@@ -163,6 +163,11 @@ class TaskCard:
             self.view = replace(self.view, result=None)
         self._below.changed()
 
+    def take_away(self) -> None:
+        """Lets go of its buttons too: it is not to be seen any more."""
+        self.close()
+        self._buttons.close()
+
     # --- inside ---------------------------------------------------------------------------------
 
     @property

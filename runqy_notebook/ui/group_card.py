@@ -207,6 +207,11 @@ class GroupCard:
         """Lets go of the handles; the output stays as it is."""
         self._handles = {}
 
+    def take_away(self) -> None:
+        """Lets go of its buttons too: it is not to be seen any more."""
+        self.close()
+        self._buttons.close()
+
     # --- inside ---------------------------------------------------------------------------------
 
     def _ask(self, handles: Iterable[TaskHandle]) -> None:

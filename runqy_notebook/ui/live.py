@@ -124,6 +124,7 @@ class Live:
                 self._over(card)
             if self._resting is not None:
                 self._resting.forget(card)
+            card.take_away()
 
         return leave
 
