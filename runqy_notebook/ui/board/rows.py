@@ -78,6 +78,7 @@ class _Row:
         self._button.add_class("runqy-row")
         self._button.on_click(lambda button: on_open(self._key))
         self._told = ipywidgets.HTML(layout={"flex": "1 1 14em", "min_width": "0"})
+        self._told.add_class("runqy-told")
         self._box: Any = None
         if on_tick is not None:
             self._box = ipywidgets.Checkbox(
