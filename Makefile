@@ -29,7 +29,7 @@ chaos: $(VENV)/dev.done  ## the failure tests in full length (about 20 minutes),
 	RUNQY_CHAOS=full $(BIN)/python -m pytest tests/chaos tests/redis/test_state_machine.py $(PYTEST)
 
 soak: $(VENV)/dev.done  ## the board for ten minutes at 600 events a second: does memory stay?
-	RUNQY_SOAK=600 $(BIN)/python -m pytest tests/browser/test_board_busy.py -k memory -s $(PYTEST)
+	RUNQY_SOAK=600 $(BIN)/python -m pytest tests/browser/test_board_busy.py -s $(PYTEST)
 
 mutants: $(VENV)/dev.done  ## delete each line of Lua in turn and see which test notices (MUTANTS=--resume)
 	$(BIN)/python -m tests.mutants $(MUTANTS)

@@ -1,6 +1,6 @@
 """The board while much happens: few updates, a page that answers, and memory that stays.
 
-`make soak` has the last test take ten minutes instead of 20 seconds (RUNQY_SOAK: how many).
+`make soak` has it take ten minutes instead of 20 seconds (RUNQY_SOAK: how many).
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ CELLS = [
 ]
 PENDING = 100_000
 TASKS = 200  # a second; each is enqueued, started and completed
-WINDOW = 5_000  # milliseconds
+WINDOW = 2_000  # milliseconds that each of two tabs is looked at, in turn
 SOAK = float(os.environ.get("RUNQY_SOAK", "20"))  # seconds
 HEAP_GROWTH = 6e6  # bytes of the page's JavaScript
 KERNEL_GROWTH = 25e6  # bytes of the kernel
@@ -76,41 +76,20 @@ def most_in_a_second(moments: list[float]) -> int:
     return max((sum(at <= each < at + 1000 for each in moments) for at in moments), default=0)
 
 
-def test_a_hundred_thousand_waiting_and_500_events_a_second_leave_the_page_alone(
+def test_much_that_happens_leaves_the_page_and_its_memory_alone(
     open_notebook: Open, session: Session, redis: redis_py.Redis
 ) -> None:
+    """With 100,000 tasks waiting and 500 events a second: fewer than ten updates a second, never
+    200 ms in which the page does not answer, and memory that stays. Others use the machine too, so
+    half of the time may be worse.
+    """
     session.enqueue_many("many", [{"n": n} for n in range(PENDING)])
     notebook = open_notebook("busy.ipynb", CELLS)
-    notebook.run(0, 1)
-    board = BoardOnPage(notebook.page)
-
-    with busy(session, redis) as events:
-        board.count("many", "pending", f"{PENDING:,}")
-        wait_until(events, "nothing ran")
-        notebook.js(_WATCH)
-        quiet = []
-        for _ in range(3):  # others use the machine too
-            notebook.js("window.longest = 0; window.told = [];")
-            before, began = events(), time.monotonic()
-            notebook.page.wait_for_timeout(WINDOW)
-            pace = (events() - before) / (time.monotonic() - began)
-            told = notebook.js("return window.told;")
-            longest = notebook.js("return window.longest;")
-            quiet.append((pace > 500, most_in_a_second(told) < 10, longest <= 200, len(told) > 3))
-            if all(quiet[-1]):
-                break
-
-    found = f"{pace:.0f} events/s, {len(told)} updates, {longest:.0f} ms blocked at most"
-    print(found)
-    assert all(quiet[-1]), found
-
-
-def test_memory_stays(open_notebook: Open, session: Session, redis: redis_py.Redis) -> None:
-    notebook = open_notebook("soak.ipynb", CELLS)
     notebook.run(0, 1, 2)
     kernel = psutil.Process(int(notebook.text(2).split()[0]))
     devtools = notebook.page.context.new_cdp_session(notebook.page)
     devtools.send("Performance.enable")
+    board = BoardOnPage(notebook.page)
 
     def used() -> tuple[float, float, float]:
         """Bytes and nodes of the page, bytes of the kernel, without what is garbage."""
@@ -121,19 +100,34 @@ def test_memory_stays(open_notebook: Open, session: Session, redis: redis_py.Red
         return page["JSHeapUsedSize"], page["Nodes"], kernel.memory_info().rss
 
     with busy(session, redis) as events:
+        board.count("many", "pending", f"{PENDING:,}")
         wait_until(lambda: events() > 1_500, "nothing ran")
+        notebook.js(_WATCH)
         heap, nodes, rss = used()
+        seen: list[tuple[float, int, float]] = []
         ends = time.monotonic() + SOAK
         while time.monotonic() < ends:
+            notebook.js("window.longest = 0; window.told = [];")
+            before, began = events(), time.monotonic()
             for title in ("Worker", "Overview"):
-                BoardOnPage(notebook.page).tab(title)
-                notebook.page.wait_for_timeout(2_000)
+                board.tab(title)
+                notebook.page.wait_for_timeout(WINDOW)
+            told, longest = notebook.js("return [window.told, window.longest];")
+            pace = (events() - before) / (time.monotonic() - began)
+            seen.append((pace, most_in_a_second(told), longest))
         heap_after, nodes_after, rss_after = used()
 
+    paces, updates, blocked = (sorted(each) for each in zip(*seen, strict=True))
+    middle = len(seen) // 2
     print(
-        f"{SOAK:g} s: page {heap / 1e6:.1f} -> {heap_after / 1e6:.1f} MB, {nodes:g} -> "
-        f"{nodes_after:g} nodes; kernel {rss / 1e6:.1f} -> {rss_after / 1e6:.1f} MB"
+        f"{SOAK:g} s, {paces[middle]:.0f} events/s: at most {updates[middle]} updates in a second "
+        f"(once {updates[-1]}), blocked for {blocked[middle]:.0f} ms (once {blocked[-1]:.0f}); "
+        f"page {heap / 1e6:.1f} -> {heap_after / 1e6:.1f} MB, {nodes:g} -> {nodes_after:g} nodes; "
+        f"kernel {rss / 1e6:.1f} -> {rss_after / 1e6:.1f} MB"
     )
+    assert paces[middle] > 500
+    assert 0 < updates[middle] < 10
+    assert blocked[middle] <= 200
     assert heap_after - heap < HEAP_GROWTH
     assert nodes_after - nodes < 6_000  # a round of the board makes some 300
     assert rss_after - rss < KERNEL_GROWTH
