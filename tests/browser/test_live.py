@@ -38,7 +38,7 @@ def test_prints_land_in_the_card_whatever_else_is_run_or_typed(open_notebook: Op
     notebook.run(22)
 
     notebook.wait_for(1, "goodbye from Ada")
-    assert "completed" in notebook.text(1)
+    notebook.wait_for(1, "completed")
     assert [notebook.text(n).strip() for n in range(2, 22)] == [str(n * 11) for n in range(1, 21)]
     assert notebook.text(22).strip() == ""
     assert [offer.split()[1] for offer in offers] == ["worker", "workers"]
