@@ -23,7 +23,7 @@ LEFT = (
     " len(ipywidgets.widgets.widget._instances), len(s.events.subscriptions))"
 )
 ATTENDED = (
-    "from runqy_notebook.ui.lesson import shown, lessons\n"
+    "from runqy_notebook.ui import clicking\nfrom runqy_notebook.ui.lesson import lessons\n"
     "lessons.has_widgets = lambda publisher: True"
 )
 
@@ -133,7 +133,7 @@ def test_a_lesson_with_widgets_leaves_a_still_and_nothing_else(
     assert kernel.run(LEFT).stdout == before
     assert not psutil.pid_exists(pid)
     assert redis.lrange("asynq:greet_default:pending", 0, -1) == [b"ada"]
-    kernel.run("lessons.has_widgets = shown.has_widgets")
+    kernel.run("lessons.has_widgets = clicking.has_widgets")
 
 
 def test_unloading_ends_the_lesson(kernel: Kernel, redis: redis_py.Redis) -> None:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Sequence
-from importlib.util import find_spec
 from typing import Any, Final
 
 from runqy_notebook.handles import TaskGroup, TaskHandle
@@ -18,6 +16,7 @@ from runqy_notebook.ui.board.panel import Context, Panel
 from runqy_notebook.ui.board.place import Place
 from runqy_notebook.ui.board.tasks import Tasks
 from runqy_notebook.ui.board.worker_panel import WorkerPanel
+from runqy_notebook.ui.clicking import has_widgets, is_voila
 from runqy_notebook.ui.live import Live
 
 PANELS: Final[Sequence[Callable[[Context], Panel]]] = (
@@ -56,8 +55,8 @@ class Boards:
             publisher,
             PANELS,
             show_card,
-            has_widgets=self._has_widgets(),
-            is_kept=not _is_voila(),
+            has_widgets=has_widgets(publisher),
+            is_kept=not is_voila(),
             on_open=self._open.append,
             on_close=self._forget,
         )
@@ -72,13 +71,3 @@ class Boards:
     def _forget(self, board: Board) -> None:
         if board in self._open:
             self._open.remove(board)
-
-    def _has_widgets(self) -> bool:
-        """Whether somebody is there to click: a person, or who looks at a Voila page."""
-        publisher = self._live.publisher
-        is_seen = publisher.is_live and (publisher.is_attended or _is_voila())
-        return is_seen and find_spec("ipywidgets") is not None
-
-
-def _is_voila() -> bool:
-    return os.environ.get("SERVER_SOFTWARE", "").startswith("voila")

@@ -7,8 +7,9 @@ from typing import Any
 from runqy_notebook.lesson.lesson import Lesson
 from runqy_notebook.lesson.moves import Move
 from runqy_notebook.session import Session
+from runqy_notebook.ui.clicking import has_widgets
 from runqy_notebook.ui.lesson.move_text import move_html, move_text
-from runqy_notebook.ui.lesson.shown import ShownLesson, has_widgets
+from runqy_notebook.ui.lesson.shown import ShownLesson
 from runqy_notebook.ui.lesson.view import lesson_html, lesson_plain
 from runqy_notebook.ui.publish import Bundle, Publisher
 

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import threading
 import time
-from importlib.util import find_spec
 from typing import Final
 
 from markupsafe import Markup
@@ -21,13 +19,6 @@ from runqy_notebook.wire.events import Event
 
 _INTERVAL: Final = 0.25  # seconds between two looks at what others did to the queue
 _PATIENCE: Final = 2.0  # seconds after which there is one although nobody told of anything
-
-
-def has_widgets(publisher: Publisher) -> bool:
-    """Whether somebody is there to click: a person, or who looks at a Voila page."""
-    is_voila = os.environ.get("SERVER_SOFTWARE", "").startswith("voila")
-    is_seen = publisher.is_live and (publisher.is_attended or is_voila)
-    return is_seen and find_spec("ipywidgets") is not None
 
 
 class ShownLesson:
