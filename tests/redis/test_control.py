@@ -293,6 +293,7 @@ def test_what_waits_is_the_next_to_run(
     assert control.run_now(ID).word == "NEXT"
 
     assert places(redis, ID) == ["pending"]
+    assert field(redis, ID, "state") == b"pending"
     (task,) = claim(broker)
     assert task.id == ID
     assert field(redis, ID, "retry") == retry
