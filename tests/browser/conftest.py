@@ -27,10 +27,11 @@ def lab(server: RunningServer, tmp_path_factory: pytest.TempPathFactory) -> Iter
         pytest.fail(missing)
     if missing:
         pytest.skip(missing)
-    from playwright.sync_api import sync_playwright
+    from playwright.sync_api import expect, sync_playwright
 
-    from tests.browser.lab import CHROMIUM, running_lab
+    from tests.browser.lab import CHROMIUM, PATIENCE, running_lab
 
+    expect.set_options(timeout=PATIENCE)
     folder = tmp_path_factory.mktemp("lab")
     arguments = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
     with sync_playwright() as playwright:

@@ -174,6 +174,6 @@ def _rounded_up(value: float) -> float:
     size = 1e-3
     while True:
         for factor in (1, 2, 5):
-            if value <= factor * size * 1.0000001:
+            if value <= factor * size:
                 return factor * size
         size *= 10

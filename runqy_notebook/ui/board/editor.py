@@ -12,7 +12,7 @@ from runqy_notebook.hints.handler import Hints
 from runqy_notebook.hints.reading import Mistake, problems, read
 from runqy_notebook.ui import html
 from runqy_notebook.ui.board.form import Form, starter
-from runqy_notebook.ui.board.panel import close_widgets, set_trait
+from runqy_notebook.ui.board.panel import OwnChanges, close_widgets, set_trait
 from runqy_notebook.ui.text import cleaned, counted
 
 MOST_TOLD: Final = 5
@@ -34,7 +34,7 @@ class Editor:
         self._wrong: dict[str, str] = {}  # inputs whose text is no value, by field
         self._starter = NOTHING
         self._lock = threading.RLock()
-        self._is_writing = False
+        self._own = OwnChanges()
         self.text = ipywidgets.Textarea(
             NOTHING,
             description="Payload (JSON)",
@@ -82,7 +82,7 @@ class Editor:
     # --- inside ---------------------------------------------------------------------------------
 
     def _typed(self, change: Any) -> None:
-        if self._is_writing:
+        if self._own.are_made:
             return
         with self._lock:
             self._wrong.clear()
@@ -101,11 +101,8 @@ class Editor:
             self._judge(is_from_form=True)
 
     def _write(self, text: str) -> None:
-        self._is_writing = True
-        try:
+        with self._own:
             set_trait(self.text, "value", text)
-        finally:
-            self._is_writing = False
 
     def _judge(self, *, is_from_form: bool = False) -> None:
         """Reads the text, tells what is wrong with it, and shows it in the form."""

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from runqy_notebook.hints.field import MISSING, Field, Kind, spelled
 from runqy_notebook.hints.reading import value_of
-from runqy_notebook.ui.board.panel import set_trait
+from runqy_notebook.ui.board.panel import OwnChanges, set_trait
 from runqy_notebook.ui.text import cleaned_line
 
 LEFT_OUT: Final = "(left out)"
@@ -28,7 +28,7 @@ class Form:
 
         self.fields = tuple(fields)
         self._on_input = on_input
-        self._is_loading = False
+        self._own = OwnChanges()
         self._inputs = [(field, _input(field)) for field in self.fields[:MOST_FIELDS]]
         for field, control in self._inputs:
             control.observe(self._typed(field), names="value")
@@ -38,16 +38,13 @@ class Form:
 
     def load(self, payload: Mapping[str, Any]) -> None:
         """Shows the parts of a payload; tells nobody."""
-        self._is_loading = True
-        try:
+        with self._own:
             for field, control in self._inputs:
                 set_trait(control, "value", _shown(field, payload.get(field.name, MISSING)))
-        finally:
-            self._is_loading = False
 
     def _typed(self, field: Field) -> Callable[[Any], None]:
         def typed(change: Any) -> None:
-            if self._is_loading:
+            if self._own.are_made:
                 return
             try:
                 self._on_input(field, _meant(field, change["new"]), "")

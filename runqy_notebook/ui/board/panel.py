@@ -114,6 +114,20 @@ class Panel:
             self.context.pulse.wake()
 
 
+class OwnChanges(threading.local):
+    """Marks the changes of widgets made inside `with`, so that observers can tell them from a
+    person's, which may come on another thread at the same moment.
+    """
+
+    are_made = False  # by this thread, now
+
+    def __enter__(self) -> None:
+        self.are_made = True
+
+    def __exit__(self, *error: object) -> None:
+        self.are_made = False
+
+
 def set_trait(widget: Any, name: str, value: object) -> None:
     """Writes a trait where its value differs: what is equal is not sent to the page."""
     if getattr(widget, name) != value:

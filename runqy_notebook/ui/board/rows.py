@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from runqy_notebook.ui.board.panel import set_trait
+from runqy_notebook.ui.board.panel import OwnChanges, set_trait
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +73,7 @@ class _Row:
         import ipywidgets
 
         self._key = ""
-        self._is_loading = False
+        self._own = OwnChanges()
         self._button = ipywidgets.Button(layout={"width": width, "flex": f"0 1 {width}"})
         self._button.add_class("runqy-row")
         self._button.on_click(lambda button: on_open(self._key))
@@ -102,16 +102,13 @@ class _Row:
         set_trait(self._button, "description", mark + entry.label)
         set_trait(self._told, "value", entry.told)
         if self._box is not None:
-            self._is_loading = True
-            try:
+            with self._own:
                 set_trait(self._box, "value", entry.is_ticked)
                 set_trait(self._box, "description", f"Tick {entry.label}")  # for who does not see
-            finally:
-                self._is_loading = False
 
     def _ticked(self, on_tick: Callable[[str, bool], None]) -> Callable[[Any], None]:
         def ticked(change: Any) -> None:
-            if not self._is_loading and self._key:
+            if not self._own.are_made and self._key:
                 on_tick(self._key, bool(change["new"]))
 
         return ticked

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from runqy_notebook.errors import RunqyError
 from runqy_notebook.ui import html
-from runqy_notebook.ui.board.panel import Context, Panel, offer, set_trait
+from runqy_notebook.ui.board.panel import Context, OwnChanges, Panel, offer, set_trait
 from runqy_notebook.ui.board.place import Place
 from runqy_notebook.ui.board.rows import Entry, Rows, set_pale
 from runqy_notebook.ui.board.task_actions import TaskActions
@@ -32,6 +32,7 @@ class Tasks(Panel):
         self._open = ""  # the id of the task whose card is shown
         self._problem = ""
         self._showing = threading.Lock()
+        self._own = OwnChanges()
 
     # --- widgets --------------------------------------------------------------------------------
 
@@ -113,8 +114,8 @@ class Tasks(Panel):
         n_ticked = len(self._actions.ticked)
         held = f"; held still, {n_ticked} ticked" if n_ticked else ""
         told = self._problem or f"{self.list.caption}{held}"
+        self._show_pager()  # before the caption: who has read that may type a page
         set_trait(self._caption, "value", html.rendered("board/caption.html", words=told))
-        self._show_pager()
         self._actions.refresh()
         self._place.paint()
         if self.list.is_seeking and not self._problem:
@@ -139,14 +140,9 @@ class Tasks(Panel):
         set_pale(self._next, is_pale=not listed.has_next)
         if listed.is_known:
             set_trait(self._page, "disabled", bool(listed.text))
-            self._is_paging = True
-            try:
+            with self._own:
                 set_trait(self._page, "max", max(listed.pages, listed.page))
                 set_trait(self._page, "value", listed.page)
-            finally:
-                self._is_paging = False
-
-    _is_paging = False
 
     # --- what is clicked ------------------------------------------------------------------------
 
@@ -159,7 +155,7 @@ class Tasks(Panel):
         self.context.pulse.wake()
 
     def _page_typed(self, change: Any) -> None:
-        if not self._is_paging:
+        if not self._own.are_made:
             self._turned(lambda: self.list.turn_to(change["new"]))
 
     def _clicked(self, task_id: str) -> None:
