@@ -22,6 +22,16 @@ def code_of(path: Path) -> list[Any]:
     return [cell for cell in cells if cell.cell_type == "code"]
 
 
+def executed(name: str, folder: Path, **environment: str) -> subprocess.CompletedProcess[str]:
+    """The example run as `make examples` does, into this folder, on a server of its own."""
+    command = [sys.executable, str(ROOT / "examples" / "execute.py"), name, "--to", str(folder)]
+    env = kernel_environment(folder, **environment)
+    try:
+        return subprocess.run(command, env=env, capture_output=True, text=True, timeout=120)
+    finally:
+        embedded.stop(folder / "state")
+
+
 @pytest.mark.parametrize("name", EXAMPLES)
 def test_an_example_is_kept_as_it_ran_from_top_to_bottom(name: str) -> None:
     cells = code_of(ROOT / "examples" / name)
@@ -35,13 +45,8 @@ def test_an_example_is_kept_as_it_ran_from_top_to_bottom(name: str) -> None:
 
 
 def test_the_live_cells_run(tmp_path: Path) -> None:
-    environment = kernel_environment(tmp_path, RUNQY_EMBEDDED_TTL="60")
     name = "live-cells.ipynb"
-    command = [sys.executable, str(ROOT / "examples" / "execute.py"), name, "--to", str(tmp_path)]
-    try:
-        ran = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120)
-    finally:
-        embedded.stop(tmp_path / "state")
+    ran = executed(name, tmp_path, RUNQY_EMBEDDED_TTL="60")
 
     assert ran.returncode == 0, ran.stderr
     cells = code_of(tmp_path / name)
@@ -55,13 +60,7 @@ def test_the_live_cells_run(tmp_path: Path) -> None:
 
 def test_each_row_of_the_example_is_run_once(tmp_path: Path) -> None:
     name = "dataframe-map.ipynb"
-    command = [sys.executable, str(ROOT / "examples" / "execute.py"), name, "--to", str(tmp_path)]
-    try:
-        ran = subprocess.run(
-            command, env=kernel_environment(tmp_path), capture_output=True, text=True, timeout=120
-        )
-    finally:
-        embedded.stop(tmp_path / "state")
+    ran = executed(name, tmp_path)
 
     assert ran.returncode == 0, ran.stderr
     assert "5,000 runs of the handler for 5,000 rows" in ran.stdout
@@ -72,13 +71,7 @@ def test_each_row_of_the_example_is_run_once(tmp_path: Path) -> None:
 
 def test_the_webhooks_of_the_example_arrive(tmp_path: Path) -> None:
     name = "webhooks.ipynb"
-    command = [sys.executable, str(ROOT / "examples" / "execute.py"), name, "--to", str(tmp_path)]
-    try:
-        ran = subprocess.run(
-            command, env=kernel_environment(tmp_path), capture_output=True, text=True, timeout=120
-        )
-    finally:
-        embedded.stop(tmp_path / "state")
+    ran = executed(name, tmp_path)
 
     assert ran.returncode == 0, ran.stderr
     assert "2 tasks, 2 runs, 1 message in 2 requests" in ran.stdout
@@ -90,12 +83,7 @@ def test_the_webhooks_of_the_example_arrive(tmp_path: Path) -> None:
 
 def test_the_lesson_goes_as_it_is_told(tmp_path: Path) -> None:
     name = "lesson.ipynb"
-    command = [sys.executable, str(ROOT / "examples" / "execute.py"), name, "--to", str(tmp_path)]
-    environment = kernel_environment(tmp_path, RUNQY_LEASE="1.5")  # it is waited for
-    try:
-        ran = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120)
-    finally:
-        embedded.stop(tmp_path / "state")
+    ran = executed(name, tmp_path, RUNQY_LEASE="1.5")  # it is waited for
 
     assert ran.returncode == 0, ran.stderr
     cells = code_of(tmp_path / name)
