@@ -48,9 +48,23 @@ class Events:
         self, listener: Listener, *, names: Iterable[str] = (), ids: Iterable[str] = ()
     ) -> Subscription:
         """From now on `listener` hears of these tasks, or of these queues and their sub-queues."""
-        made = Subscription(listener, frozenset(map(queues.checked, names)), frozenset(ids))
+        made = _subscription(listener, names, ids)
         with self._lock:
             self._all = (*self._all, made)
+        return made
+
+    def exchange(
+        self,
+        subscription: Subscription,
+        listener: Listener,
+        *,
+        names: Iterable[str] = (),
+        ids: Iterable[str] = (),
+    ) -> Subscription:
+        """`listener` hears from now on instead of that one's; no event is told to both."""
+        made = _subscription(listener, names, ids)
+        with self._lock:
+            self._all = (*(each for each in self._all if each is not subscription), made)
         return made
 
     def unsubscribe(self, subscription: Subscription) -> None:
@@ -70,3 +84,7 @@ class Events:
                     each.listener(event)
                 except Exception as error:  # noqa: BLE001 - the others must hear it all the same
                     self._on_fault(error)
+
+
+def _subscription(listener: Listener, names: Iterable[str], ids: Iterable[str]) -> Subscription:
+    return Subscription(listener, frozenset(map(queues.checked, names)), frozenset(ids))

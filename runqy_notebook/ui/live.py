@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
@@ -13,23 +13,20 @@ from runqy_notebook.handles import TaskGroup, TaskHandle
 from runqy_notebook.session import Session
 from runqy_notebook.ui.buttons import OF_QUEUE
 from runqy_notebook.ui.card import TaskCard
+from runqy_notebook.ui.early import Early
 from runqy_notebook.ui.foreign import ForeignTasks
 from runqy_notebook.ui.group_card import GroupCard
-from runqy_notebook.ui.joining import Joined
 from runqy_notebook.ui.publish import Publisher, Surface
 from runqy_notebook.ui.resting import Resting
 from runqy_notebook.ui.stream import Stream, Wanted
 from runqy_notebook.ui.view import TaskView, of_record, with_result, with_said
 from runqy_notebook.ui.watch import Watch
-from runqy_notebook.wire.events import Event
 
 if TYPE_CHECKING:
     from runqy_notebook.ui.lesson.lessons import Lessons
 
 MOST_CARDS: Final = 20
 """Cards that one run of a cell gets by enqueueing; a loop's further tasks are handles only."""
-
-_MOST_HEARD: Final = 10_000  # events kept while a task is being written
 
 Made: TypeAlias = TaskHandle | TaskGroup
 Card: TypeAlias = TaskCard | GroupCard | Stream
@@ -85,20 +82,14 @@ class Live:
         what shows the card.
         """
         self._use(session)
-        heard: list[Event] = []
-
-        def keep(event: Event) -> None:
-            if len(heard) < _MOST_HEARD:
-                heard.append(event)
-
         # Of this process's hub: `enqueue` itself sees to it that others are heard of the queue.
-        subscription = session.events.subscribe(keep, names=(queue,))
+        early = Early(session.events, queue)
         try:
-            yield lambda made: self._show_new(session, made, heard)
+            yield lambda made: self._show_new(session, made, early)
         finally:
-            session.events.unsubscribe(subscription)
+            early.end()
 
-    def show(self, session: Session, made: Made, heard: Sequence[Event] = ()) -> None:
+    def show(self, session: Session, made: Made, early: Early | None = None) -> None:
         """Shows the card of a handle or group in this cell: the one there is, or a new one."""
         self._use(session)
         if self._shown_in.get(made, _NOWHERE) is self.publisher.cell:
@@ -106,7 +97,7 @@ class Live:
         self._shown_in[made] = self.publisher.cell
         card = self._cards.get(made)
         if card is None:
-            card = self._cards[made] = self._new(session, made, self.publisher, heard)
+            card = self._cards[made] = self._new(session, made, self.publisher, early)
         card.show()
         if card not in self._subscriptions and not card.is_over:
             self._hear(session, card, *_of(made))  # it has buttons once more
@@ -159,36 +150,34 @@ class Live:
     def _streams(self) -> list[Stream]:
         return [c for c in list(self._subscriptions) if isinstance(c, Stream) and not c.is_ended]
 
-    def _show_new(self, session: Session, made: Made, heard: Sequence[Event]) -> None:
+    def _show_new(self, session: Session, made: Made, early: Early) -> None:
         """Shows the card of what a cell enqueued; not of the twenty-first."""
         if self._cell is not self.publisher.cell:
             self._cell, self._n_in_cell = self.publisher.cell, 0
         self._n_in_cell += 1
         if self._n_in_cell <= MOST_CARDS:
-            self.show(session, made, heard)
+            self.show(session, made, early)
             return
         self.hide(made)
         if self._n_in_cell == MOST_CARDS + 1:
             print(f"The tasks after these {MOST_CARDS} get no card: %runqy stream shows all.")
 
     def _new(
-        self, session: Session, made: Made, surface: Surface, heard: Sequence[Event] = ()
+        self, session: Session, made: Made, surface: Surface, early: Early | None = None
     ) -> TaskCard | GroupCard:
         card: TaskCard | GroupCard
         queues, ids = _of(made)
         if isinstance(made, TaskHandle):
-            view = self._first_view(session, made, is_heard=any(e.task_id in ids for e in heard))
+            view = self._first_view(session, made, is_heard=bool(early and early.knows_of(ids)))
             card = self._new_task_card(session, made, view, surface)
-            for event in () if heard else session.echoed(made.id):
-                card.take(event)
         else:
             card = self._new_group_card(session, made, queues, surface)
-        if isinstance(card, TaskCard) and card.view.is_done and not heard:
-            card.begin()
-            self._rest(card)
-            return card
-        self._hear(session, card, queues, ids, heard)
+        self._hear(session, card, queues, ids, early)
+        for event in session.echoed(made.id) if isinstance(made, TaskHandle) else ():
+            card.take(event)  # those it heard just now it takes once
         card.begin()
+        if isinstance(card, TaskCard) and card.view.is_done and not early:
+            self._over(card)
         return card
 
     def _new_task_card(
@@ -250,12 +239,15 @@ class Live:
         card: Card,
         names: tuple[str, ...],
         ids: frozenset[str] | tuple[str, ...],
-        heard: Sequence[Event] = (),
+        early: Early | None = None,
     ) -> None:
         """Has the card take these events, first those heard already; none twice."""
-        joined = Joined(card.take)
-        self._subscriptions[card] = session.listen(joined, names=names, ids=ids)
-        joined.join(tuple(heard), ids)
+        if early is None:
+            self._subscriptions[card] = session.listen(card.take, names=names, ids=ids)
+        else:
+            self._subscriptions[card] = early.give(card.take, names, ids)
+        if self._resting is not None and not isinstance(card, Stream):
+            self._resting.forget(card)
         if self._watch is not None:
             self._watch.add(card)
 
@@ -282,18 +274,15 @@ class Live:
         self._leave("disconnected")
 
     def _over(self, card: Any) -> None:
-        self._rest(card)
-        subscription = self._subscriptions.pop(card, None)
-        if subscription is not None and self._session is not None:
-            self._session.unlisten(subscription)
-
-    def _rest(self, card: Card) -> None:
         """Has a finished card hear of webhooks only; it lets go of handle and result, which would
         never be forgotten otherwise.
         """
         card.close()
-        if self._resting is not None and not isinstance(card, Stream):
-            self._resting.add(card, card.ids)
+        subscription = self._subscriptions.pop(card, None)
+        if subscription is not None and self._session is not None:
+            if self._resting is not None and not isinstance(card, Stream):
+                self._resting.add(card, card.ids, subscription)
+            self._session.unlisten(subscription)
 
 
 _NOWHERE: Final = object()

@@ -25,15 +25,15 @@ class Resting:
         self._session = session
         self._cards: deque[tuple[object, Subscription]] = deque()
 
-    def add(self, card: TaskCard | GroupCard, ids: Collection[str]) -> None:
-        """Has it hear on, until so many others came to rest."""
+    def add(self, card: TaskCard | GroupCard, ids: Collection[str], heard: Subscription) -> None:
+        """Has it hear on instead of what it `heard` by, until so many others came to rest."""
 
         def take(event: Event) -> None:
             if event.kind in _LATE:
                 card.take(event)
 
         # Of this process's hub: no channel is heard for the sake of cards that are done.
-        self._cards.append((card, self._session.events.subscribe(take, ids=ids)))
+        self._cards.append((card, self._session.events.exchange(heard, take, ids=ids)))
         while len(self._cards) > MOST_RESTING:
             self._session.events.unsubscribe(self._cards.popleft()[1])
 

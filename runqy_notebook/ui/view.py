@@ -233,11 +233,11 @@ def _displayed(view: TaskView, event: Event) -> TaskView:
 
 
 def _echoed(view: TaskView, event: Event) -> TaskView:
-    if any(each is event for each in view.echoes):  # heard twice, as its card came to rest
+    if event in view.echoes:  # heard, and among those of before its card was there too
         return view
-    kept = (*view.echoes, event)
+    kept = sorted((*view.echoes, event), key=lambda echo: echo.at)
     gone = max(0, len(kept) - MOST_ECHOES)
-    return replace(view, echoes=kept[gone:], echoes_dropped=view.echoes_dropped + gone)
+    return replace(view, echoes=tuple(kept[gone:]), echoes_dropped=view.echoes_dropped + gone)
 
 
 def _delivered(view: TaskView, event: Event) -> TaskView:

@@ -108,8 +108,8 @@ def test_nobody_but_the_receiver_says_what_it_verified(kernel: Kernel) -> None:
         "from runqy_notebook.wire.events import Event, Kind, encode_event\n"
         "client, said = current.session().server.client, []\n"
         "for kind, note in ((Kind.ECHO, 'verified, 1 ms'), (Kind.PROGRESS, 'half way')):\n"
-        "    event = Event(kind, 'mine', 'nobody_default', time.time(), note=note, done=1)\n"
-        "    client.publish('asynq:events:0:nobody_default', encode_event(event))"
+        "    event = Event(kind, 'mine', 'nobody', time.time(), note=note, done=1)\n"
+        "    client.publish('asynq:events:0:nobody', encode_event(event))"
     )
 
     wait_for_state(kernel, card_id, "half way")

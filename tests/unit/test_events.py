@@ -182,3 +182,22 @@ def test_a_listener_of_tasks_hears_what_happens_to_their_queue_itself() -> None:
     hub.publish(Event(Kind.STARTED, "t2", "mail_default", 1.0))
 
     assert [(event.kind, event.queue) for event in heard] == [(Kind.PAUSED, "mail_default")]
+
+
+def test_an_event_on_its_way_while_listeners_are_exchanged_is_told_once() -> None:
+    """The hub has begun to tell it: those who stood there then are told, however it changes."""
+    hub = Events()
+    old: list[str] = []
+    new: list[str] = []
+
+    def exchange(event: Event) -> None:
+        hub.unsubscribe(first)
+        hub.exchange(second, lambda event: new.append(event.task_id), ids=["t1"])
+
+    first = hub.subscribe(exchange)
+    second = hub.subscribe(lambda event: old.append(event.task_id))
+
+    hub.publish(STARTED)
+    assert (old, new) == (["t1"], [])
+    hub.publish(STARTED)
+    assert (old, new) == (["t1"], ["t1"])
