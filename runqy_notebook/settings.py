@@ -89,7 +89,7 @@ class Settings:
     archived_cap: int = _setting(10_000, "archived tasks kept per queue", least=0)
     crash_limit: int = _setting(3, "a task that killed its process so often is archived", least=1)
     switch_interval: float = _setting(
-        0.0005, "longest turn of a thread while handlers run; 0 leaves Python's own", least=0
+        0.0001, "longest turn of a thread while tasks run; 0 leaves Python's own", least=0
     )
     webhook_secret: str | None = _setting(
         None, "signs webhooks: whsec_..., or two while one replaces the other", is_shown=False

@@ -92,7 +92,7 @@ class Worker:
             on_fault=lambda error: self._said.append(describe(error)),
         )
         self._reporter = reporter
-        self._handling = Handling(reporter, 0)
+        self._handling = Handling(reporter)
         self._stopping = threading.Event()
         self._keeper = threading.Thread(target=self._keep, daemon=True)
         self._keeper.start()

@@ -21,6 +21,7 @@ from runqy_notebook.worker.handling import Handling
 from runqy_notebook.worker.leash import Leash
 from runqy_notebook.worker.run import Away, Run, Runner
 from runqy_notebook.worker.starving import cpu_clock
+from runqy_notebook.worker.turns import ShortTurns
 
 _AFTER_A_FAULT = 1.0  # seconds that a slot rests after a fault of ours
 
@@ -30,6 +31,7 @@ class Work(Protocol):
 
     runner: Runner
     handling: Handling
+    switch_interval: float  # seconds
 
     def entry(self, slot: int) -> Entry: ...
     def place(self, slot: Slot) -> Elsewhere | None: ...
@@ -99,6 +101,7 @@ class Slot:
         self.is_aside = errand is not None
         self._leaving = threading.Event()
         self._work = work
+        self._turns = ShortTurns(work.switch_interval)
         self._errand = self._take(errand) if errand else None
         if errand:
             self.leave()
@@ -145,6 +148,7 @@ class Slot:
                 self._leaving.wait(_AFTER_A_FAULT)
         if self.place is not None:
             self._guarded(self.place.close)
+        self._turns.end()
         self._guarded(self.loop.close)  # with what a handler left there
         self.entry.give_back()
         self.ended.set()
@@ -160,7 +164,7 @@ class Slot:
         """Writes outcomes down, claims and runs the next task, or waits; gives new outcomes."""
         queues = () if self.is_leaving else self._work.claimable(self)
         if not outcomes and not queues:
-            self._work.wait_for_work(self, queues)
+            self._wait(queues)
             return ()
         settled = self._work.settle(self, outcomes, queues, want=self._pace.size if queues else 0)
         if settled is None:  # the worker has given up
@@ -170,8 +174,12 @@ class Slot:
             return self._run_all([task for task in settled.tasks if not self._is_set_aside(task)])
         self.entry.free()
         if not self.is_leaving:
-            self._work.wait_for_work(self, queues)
+            self._wait(queues)
         return ()
+
+    def _wait(self, queues: Sequence[str]) -> None:
+        self._turns.end()
+        self._work.wait_for_work(self, queues)
 
     def _run_all(self, tasks: Sequence[Task]) -> tuple[Outcome, ...]:
         """Runs these tasks; gives the outcomes that are not written down yet."""
@@ -208,6 +216,7 @@ class Slot:
         return self.running
 
     def _run(self, running: Running) -> Outcome:
+        self._turns.begin()
         run = Run(running.task, self.loop, running.leash, self.entry, self.place)
 
         def is_cancelled() -> bool:

@@ -92,7 +92,8 @@ class Worker:
         self.reporter = Reporter(
             self.id, self._broker, self._outage, on_event=events.publish, on_fault=self.fault
         )
-        self.handling = Handling(self.reporter, settings.switch_interval)
+        self.handling = Handling(self.reporter)
+        self.switch_interval = settings.switch_interval
         self._crew = Crew(lambda number, errand: Slot(number, self, errand), settings.concurrency)
         self.starvation = Starvation(registry, lambda: self._crew.slots, self.notice)
         self._guarding = Guarding(

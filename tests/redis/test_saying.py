@@ -548,7 +548,7 @@ def test_the_switch_interval_is_short_while_handlers_run(redis: redis_py.Redis, 
     hear(redis, url, lambda payload: during.append(sys.getswitchinterval()))
     hear(redis, url, lambda payload: during.append(sys.getswitchinterval()), switch_interval=0.0)
 
-    assert during == [pytest.approx(0.0005), pytest.approx(before)]
+    assert during == [pytest.approx(0.0001), pytest.approx(before)]
     assert sys.getswitchinterval() == pytest.approx(before)
 
 
