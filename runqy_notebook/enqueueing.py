@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from runqy_notebook.broker.broker import Entries
-from runqy_notebook.broker.exchanges import Enqueued
+from runqy_notebook.broker.broker import Entries, Writing
+from runqy_notebook.broker.exchanges import Enqueued, Retention
+from runqy_notebook.broker.server import Server
 from runqy_notebook.echoing import Echoing
 from runqy_notebook.errors import PayloadError, UsageError, tell
 from runqy_notebook.handles import TaskGroup, TaskHandle
 from runqy_notebook.naming import Names
-from runqy_notebook.options import TaskOptions
-from runqy_notebook.tasks import REGISTRY
+from runqy_notebook.options import NO_OPTIONS, TaskOptions
+from runqy_notebook.settings import Settings
+from runqy_notebook.tasks import REGISTRY, Handler
 from runqy_notebook.waiting import Source
 from runqy_notebook.wire.payload import encode_payload, size_warning
 from runqy_notebook.worker.sweeper import Sweeper
@@ -27,6 +29,12 @@ class Enqueueing(Echoing):
     source: Source
     _names: Names
     _sweeper: Sweeper
+
+    def __init__(
+        self, server: Server, retention: Retention, on_notice: Callable[[str], None]
+    ) -> None:
+        super().__init__(server, retention, on_notice)
+        self._plain: dict[str, tuple[Handler | None, Settings, Writing]] = {}  # by queue
 
     def enqueue(
         self,
@@ -73,12 +81,10 @@ class Enqueueing(Echoing):
     ) -> list[TaskHandle]:
         self._subscriber.hear_queue(queue)  # before they are written, as `_expect` is called
         handler = REGISTRY.handler_for(queue, options.type)
-        fields = options.fields(handler, self.settings)
-        age, due = options.unique_age(self.settings), options.due
+        writing = self._writing(queue, options, handler)
         if len(batches) == 1:
             handles = self._expect(queue, batches[0], options)
-            enqueued = self._broker.enqueue(queue, batches[0], fields, unique_age=age, due=due)
-            handles = self._enqueued(handles, enqueued, options)
+            handles = self._enqueued(handles, self._broker.write(writing, batches[0]), options)
         else:
             handles = []
             waiting: deque[list[TaskHandle]] = deque()
@@ -88,15 +94,28 @@ class Enqueueing(Echoing):
                     waiting.append(self._expect(queue, entries, options))
                     yield entries
 
-            for enqueued in self._broker.enqueue_each(
-                queue, expected(), fields, unique_age=age, due=due
-            ):
+            for enqueued in self._broker.write_each(writing, expected()):
                 handles += self._enqueued(waiting.popleft(), enqueued, options)
         if options.is_for_later:
             self._sweeper.look_after(queue)
         if options.deliver_to or (handler and handler.deliver_to):
             self._courier.start()
         return handles
+
+    def _writing(self, queue: str, options: TaskOptions, handler: Handler | None) -> Writing:
+        """What all tasks of a call have in common; without options it is made once for many."""
+        known = self._plain.get(queue)
+        if options is NO_OPTIONS and known and known[:2] == (handler, self.settings):
+            return known[2]
+        writing = self._broker.writing(
+            queue,
+            options.fields(handler, self.settings),
+            unique_age=options.unique_age(self.settings),
+            due=options.due,
+        )
+        if options is NO_OPTIONS:
+            self._plain[queue] = (handler, self.settings, writing)
+        return writing
 
     def _expect(self, queue: str, entries: Entries, options: TaskOptions) -> list[TaskHandle]:
         """Handles of tasks that are written next: they may be done before that call returns."""

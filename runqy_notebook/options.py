@@ -15,7 +15,7 @@ from runqy_notebook.errors import UsageError, did_you_mean, one_line
 from runqy_notebook.registry import Handler
 from runqy_notebook.settings import Settings, checked_count, checked_flag, checked_seconds
 from runqy_notebook.tasks import checked_type
-from runqy_notebook.wire.documented import DEFAULT_TYPE, new_ids, unique_id
+from runqy_notebook.wire.documented import DEFAULT_TYPE, new_id, new_ids, unique_id
 from runqy_notebook.wire.payload import encode_value, in_one_object, in_one_order
 
 LONGEST_ID = 512  # bytes
@@ -58,7 +58,7 @@ class TaskOptions:
         for a `unique` that is not JSON, DestinationError for a `deliver_to` that is none.
         """
         if not options:
-            return _NO_OPTIONS
+            return NO_OPTIONS
         for name in options:
             if name == "id":
                 raise UsageError("id names one task; enqueue_many makes the ids itself.")
@@ -99,7 +99,7 @@ class TaskOptions:
         if given is not None:
             return _checked_id(given)
         if self.unique is False:
-            return new_ids(1)[0]
+            return new_id()
         if self.unique is True:
             return unique_id(queue, in_one_order(payload))
         return unique_id(queue, b"key:" + in_one_order(encode_value(self.unique, "unique")))
@@ -139,7 +139,7 @@ class TaskOptions:
         return made
 
 
-_NO_OPTIONS = TaskOptions()
+NO_OPTIONS = TaskOptions()
 
 
 def _seconds(name: str, least: float = 0) -> Callable[[object], float]:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import time
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any, TypeAlias
+from dataclasses import dataclass
+from typing import Any, Final, TypeAlias
 
 import redis
 
@@ -30,6 +32,20 @@ from runqy_notebook.wire.layout import DOCUMENTED, Layout, to_bytes, to_text
 
 Entries: TypeAlias = Sequence[tuple[str, bytes]]
 
+SOUND_FOR: Final = 1.0
+"""Seconds for which a queue's keys are believed to be of the right types once they were looked at.
+What is put in their place meanwhile holds up the tasks that follow, and loses none.
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Writing:
+    """The parts of a call of the enqueue script that are the same for all tasks of a queue."""
+
+    keys: tuple[str, str]
+    terms: tuple[object, ...]
+    shared: tuple[object, ...]  # fields and values, after their number
+
 
 class Broker:
     """The write side of one Redis. Threads may share it.
@@ -53,6 +69,7 @@ class Broker:
         self.channels = Channels(client, layout)
         self._lines = Lines(client)
         self._retention = retention
+        self._sound_until: dict[str, float] = {}  # by queue base, on the monotonic clock
         self._origin: Broker | None = None
 
     @property
@@ -97,24 +114,37 @@ class Broker:
         many seconds; `keeping` says otherwise which are kept. `due`: unix seconds, or "+seconds".
         Raises TaskConflictError, WrongTypeError.
         """
-        keys, terms = self._enqueueing(queue, fields, unique_age, keeping, due)
-        return _enqueued(self.call(scripts.ENQUEUE, keys, [*terms, *_parts(entries)]))
+        return self.write(self.writing(queue, fields, unique_age, keeping, due), entries)
 
-    def enqueue_each(
+    def writing(
         self,
         queue: str,
-        batches: Iterable[Entries],
         fields: Mapping[str, str],
-        *,
         unique_age: float | None = None,
         keeping: Keeping | None = None,
         due: str = "0",
-    ) -> Iterator[Enqueued]:
+    ) -> Writing:
+        """What `write` is to say of every task, made once for many; see `enqueue`."""
+        shared = {**fields, "queue": queue}
+        kept = keeping.value if keeping else "0" if unique_age is None else "1"
+        pairs = (text for pair in shared.items() for text in pair)
+        return Writing(
+            (self.layout.queue(queue).base, self.layout.queues),
+            (self.layout.tasks, self.layout.results, queue, kept, unique_age or 0, due),
+            (len(shared), *pairs),
+        )
+
+    def write(self, writing: Writing, entries: Entries) -> Enqueued:
+        """Writes tasks as `enqueue` does."""
+        args = [*self._terms(writing), *_parts(entries)]
+        return self._written(writing, self.call(scripts.ENQUEUE, writing.keys, args))
+
+    def write_each(self, writing: Writing, batches: Iterable[Entries]) -> Iterator[Enqueued]:
         """The same for some batches in order. From the second on, a batch is asked for and sent
         while the one before it is written: where one is refused, one more may have been written.
         """
-        keys, terms = self._enqueueing(queue, fields, unique_age, keeping, due)
-        asked = ([*terms, *_parts(entries)] for entries in batches)
+        keys = writing.keys
+        asked = ([*self._terms(writing), *_parts(entries)] for entries in batches)
         sent: deque[list[object]] = deque()
         is_known = False  # whether the server has the script
 
@@ -126,7 +156,7 @@ class Broker:
                     return
 
         for args in asked:
-            yield _enqueued(self.call(scripts.ENQUEUE, keys, args))
+            yield self._written(writing, self.call(scripts.ENQUEUE, keys, args))
             is_known = True
             with explained(self.where):
                 for answer in self._lines.evalsha_each(calls()):
@@ -136,29 +166,25 @@ class Broker:
                         answer = scripts.ENQUEUE(self._lines, keys, args)
                     elif isinstance(answer, Exception):
                         raise answer
-                    yield _enqueued(answer)
+                    yield self._written(writing, answer)
 
-    def _enqueueing(
-        self,
-        queue: str,
-        fields: Mapping[str, str],
-        unique_age: float | None,
-        keeping: Keeping | None,
-        due: str,
-    ) -> tuple[list[str], list[object]]:
-        """Keys of the enqueue script, and its arguments up to the tasks."""
-        shared = {**fields, "queue": queue}
-        return [self.layout.queue(queue).base, self.layout.queues], [
-            self.layout.tasks,
-            self.layout.results,
-            queue,
-            keeping.value if keeping else "0" if unique_age is None else "1",
-            unique_age or 0,
-            due,
-            self.channels.news(self.name),
-            len(shared),
-            *(text for pair in shared.items() for text in pair),
-        ]
+    def _terms(self, writing: Writing) -> list[object]:
+        """The script's arguments up to the tasks."""
+        looks = time.monotonic() >= self._sound_until.get(writing.keys[0], 0.0)
+        return [*writing.terms, self.channels.news(self.name), int(looks), *writing.shared]
+
+    def _written(self, writing: Writing, answer: Any) -> Enqueued:
+        base = writing.keys[0]
+        word, *rest = answer
+        if word == b"WRONGTYPE":
+            self._sound_until.pop(base, None)
+            raise WrongTypeError(*map(to_text, rest))
+        now = time.monotonic()
+        if now >= self._sound_until.get(base, 0.0):
+            self._sound_until[base] = now + SOUND_FOR
+        if word == b"CONFLICT":
+            raise TaskConflictError(to_text(rest[0]), to_text(rest[1]))
+        return Enqueued(float(rest[0]), set(map(int, rest[1:])))
 
     def settle(self, exchange: Exchange, *, lease: float, again: bool = False) -> Settled:
         """Writes down outcomes and claims what comes next, in one round trip."""
@@ -266,12 +292,3 @@ class Broker:
 
 def _parts(entries: Entries) -> Iterator[object]:
     return (part for task_id, text in entries for part in (to_bytes(task_id), text))
-
-
-def _enqueued(answer: Any) -> Enqueued:
-    word, *rest = answer
-    if word == b"CONFLICT":
-        raise TaskConflictError(to_text(rest[0]), to_text(rest[1]))
-    if word == b"WRONGTYPE":
-        raise WrongTypeError(*map(to_text, rest))
-    return Enqueued(float(rest[0]), set(map(int, rest[1:])))

@@ -24,6 +24,7 @@ class Channels:
         self.db = int(client.connection_pool.connection_kwargs.get("db") or 0)
         self.exact: frozenset[str] = frozenset()  # queues
         self.patterns: frozenset[str | None] = frozenset()  # what queues begin with; None: all
+        self._news: dict[str, tuple[object, bytes]] = {}  # what `news` gave last, and for what
         self._mark = "s" + "".join(dict.fromkeys(secrets.token_hex(8)))
         self._root = layout.root
         self._prefix = f"{layout.root}events:{self.db}:"
@@ -52,5 +53,9 @@ class Channels:
         it happen and tells this process's own listeners; empty where nobody does.
         """
         patterns, exact = (self.patterns, self.exact) if by else (frozenset[str](), frozenset())
-        own = f",{','.join(exact)}," if exact else ""
-        return to_bytes(f"{self._prefix}\n{self._root}\n{by}\n{len(patterns)}\n{own}")
+        heard, text = self._news.get(by, (None, b""))
+        if heard != (patterns, exact):  # seldom
+            own = f",{','.join(exact)}," if exact else ""
+            text = to_bytes(f"{self._prefix}\n{self._root}\n{by}\n{len(patterns)}\n{own}")
+            self._news = {**self._news, by: ((patterns, exact), text)}
+        return text

@@ -10,6 +10,7 @@ import os
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from runqy_notebook.wire.layout import to_text
 
@@ -115,6 +116,22 @@ def new_ids(many: int) -> list[str]:
         f"{one[:8]}-{one[8:12]}-4{one[13:16]}-{_VARIANT[one[16]]}{one[17:20]}-{one[20:]}"
         for one in (digits[at : at + 32] for at in range(0, 32 * many, 32))
     ]
+
+
+def new_id() -> str:
+    """One of them; the randomness for some is asked for at a time."""
+    while True:
+        try:
+            return _READY.pop()
+        except IndexError:
+            _READY.extend(new_ids(_AT_A_TIME))
+
+
+_READY: list[str] = []  # pop and extend are atomic
+_AT_A_TIME: Final = 64
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_READY.clear)  # or both would make the same tasks
 
 
 def unique_id(queue: str, key: bytes) -> str:

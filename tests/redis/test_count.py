@@ -9,7 +9,9 @@ import pytest
 import redis as redis_py
 
 LIB = resources.files("runqy_notebook.broker") / "lua" / "lib"
-LUA = "".join((LIB / name).read_text(encoding="utf-8") for name in ("now.lua", "count.lua"))
+LUA = "".join(
+    (LIB / name).read_text(encoding="utf-8") for name in ("now.lua", "day.lua", "count.lua")
+)
 DAYS = [
     "1970-01-01",
     "1972-02-29",

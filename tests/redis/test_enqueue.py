@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from typing import Any
 
@@ -23,6 +24,7 @@ from tests.broking import (
     push,
     settle,
 )
+from tests.waiting import wait_until
 
 KEYS_OF_A_QUEUE = ("pending", "active", "lease", "retry", "scheduled", "archived", "completed")
 
@@ -70,7 +72,7 @@ def test_batches_keep_their_order_where_the_server_forgets_the_script_between_th
                 redis.script_flush()
             yield [(task_id, b"{}")]
 
-    enqueued = list(broker.enqueue_each(QUEUE, batches(), {"type": "task"}))
+    enqueued = list(broker.write_each(broker.writing(QUEUE, {"type": "task"}), batches()))
 
     assert [each.existed for each in enqueued] == [set()] * 8
     pending: Any = redis.lrange(f"{BASE}pending", 0, -1)
@@ -84,7 +86,7 @@ def test_of_batches_after_one_that_is_refused_at_most_one_is_written(
     batches = [[("t1", b"{}")], [("old", b"{}")], [("t2", b"{}")], [("t3", b"{}")]]
 
     with pytest.raises(TaskConflictError):
-        list(broker.enqueue_each(QUEUE, batches, {"type": "task"}))
+        list(broker.write_each(broker.writing(QUEUE, {"type": "task"}), batches))
 
     assert places(redis, "t1") == ["pending"]
     assert places(redis, "t3") == []
@@ -204,6 +206,41 @@ def test_a_queue_with_a_key_of_a_wrong_type_takes_nothing(
         enqueue(broker, "a")
 
     assert redis.keys() == [f"{BASE}{name}".encode()]
+
+
+def test_a_queue_s_keys_are_believed_for_a_second_once_they_were_looked_at(
+    redis: redis_py.Redis, broker: Broker
+) -> None:
+    enqueue(broker, "a")
+    redis.set(f"{BASE}lease", "something else")
+
+    numbers = itertools.count()
+
+    def is_refused() -> bool:
+        try:
+            enqueue(broker, f"b{next(numbers)}")
+        except WrongTypeError:
+            return True
+        return False
+
+    wait_until(is_refused, "the queue is never looked at again")
+    assert redis.lrange(f"{BASE}pending", -2, -1) == [b"b0", b"a"]
+
+
+@pytest.mark.parametrize("name", ["pending", "scheduled"])
+def test_a_list_that_is_none_any_more_refuses_the_task_whenever_it_was_looked_at(
+    redis: redis_py.Redis, broker: Broker, name: str
+) -> None:
+    due = "+100" if name == "scheduled" else "0"
+    enqueue(broker, "a", due=due)
+    redis.set(BASE + name, "something else")
+
+    with pytest.raises(WrongTypeError, match=f"{BASE}{name}.* holds a string"):
+        enqueue(broker, "b", due=due)
+    with pytest.raises(WrongTypeError, match=f"{BASE}{name}.* holds a string"):
+        enqueue(broker, "b", due=due)
+
+    assert not redis.exists("asynq:t:b")
 
 
 @pytest.mark.parametrize("key", ["asynq:t:b", "asynq:queues"])

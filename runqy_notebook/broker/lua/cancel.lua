@@ -11,7 +11,7 @@
 --       5 news, as in lib/tell.lua  6 terms of deliveries, as in lib/owe.lua  7.. ids
 -- Gives the time, then for each id {'CANCELLED', base} (it waited), {'CANCELLING', base} (it runs),
 --       {'FOREIGN', base}, {'FINISHED', state}, or a refusal as in lib/whereabouts.lua.
--- uses now unsound places tell trim bury whereabouts outbox owe
+-- uses now day unsound places tell trim bury whereabouts outbox owe
 
 local at = now()
 local bases = {}

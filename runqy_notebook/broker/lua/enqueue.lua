@@ -11,104 +11,81 @@
 -- ARGV  1 task prefix  2 result prefix  3 queue name  4 what is kept: 0 nothing, 1 unique, 2 keep,
 --       3 keep failed  5 unique age in seconds
 --       6 due: 0 now, else unix seconds, or +seconds from now  7 news, as in lib/tell.lua
---       8 number of shared fields n  9.. n field/value pairs, then id/payload pairs
+--       8 1: look at the keys of the queue; 0: they were found sound a moment ago
+--       9 number of shared fields n  10.. n field/value pairs, then id/payload pairs
 -- Gives {'WRONGTYPE', key, type, wanted}, {'CONFLICT', id, state}, or {'OK', the time, position of
 --       each task that existed already...}.
--- uses now unsound tell
+-- uses now tell
+-- seldom uses unsound unfit duplicates; wants unfit duplicates
 
 local at = now()
 local base, tasks = KEYS[1], ARGV[1]
-local wrong = unsound(base)
-if wrong then return {'WRONGTYPE', unpack(wrong)} end
-local listed = redis.call('TYPE', KEYS[2]).ok
-if listed ~= 'set' and listed ~= 'none' then return {'WRONGTYPE', KEYS[2], listed, 'set'} end
+if ARGV[8] == '1' then
+  local wrong = seldom().unfit(base, KEYS[2])
+  if wrong then return wrong end
+end
 
-local due = ARGV[6]
-if string.sub(due, 1, 1) == '+' then due = at + tonumber(due) else due = tonumber(due) end
-local state = due > at and 'scheduled' or 'pending'
-
-local keeps_results = ARGV[4] == '2' or ARGV[4] == '3'
-
--- standing(id): the state of an unfinished task of this id, or nil; whether it is finished and kept.
-local function standing(id)
-  local held = redis.call('HMGET', tasks .. id, 'state', 'enqueued_at', 'claim')
-  local finished = (held[1] == 'completed' or held[1] == 'archived') and not held[3]
-  if not finished then return held[1] or 'pending', false end
-  local age = math.max(0, at - (tonumber(held[2]) or 0))  -- a producer's clock may be ahead
-  if not keeps_results then return nil, age < tonumber(ARGV[5]) end
-  if held[1] == 'archived' then return nil, ARGV[4] == '3' end
-  return nil, redis.call('EXISTS', ARGV[2] .. id) == 1
+local due, state = ARGV[6], 'pending'
+if due ~= '0' then
+  due = string.sub(due, 1, 1) == '+' and at + tonumber(due) or tonumber(due)
+  if due > at then state = 'scheduled' end
 end
 
 -- Ids go to the server so many at a time: Lua holds no more values than 8,000.
 local CHUNK = 1000
-local first = 9 + 2 * tonumber(ARGV[8])
-local function any_exist(keys)  -- mostly none does, which is one question
-  for i = 1, #keys, CHUNK do
-    if redis.call('EXISTS', unpack(keys, i, math.min(i + CHUNK - 1, #keys))) > 0 then return true end
-  end
-end
-local keys, results = {}, {}
+local first = 10 + 2 * tonumber(ARGV[9])
+local ids, keys, same = {}, {}, {'OK', stamp(at)}
+local numbers  -- of the ids in the arguments, where not all are written
+local is_plain, in_this_call = ARGV[4] < '2', {}  -- else a result may outlive its task's record
 for i = first, #ARGV, 2 do
-  keys[#keys + 1] = tasks .. ARGV[i]
-  if keeps_results then results[#results + 1] = ARGV[2] .. ARGV[i] end
+  local id, n = ARGV[i], #ids + 1
+  if in_this_call[id] then is_plain = false end
+  in_this_call[id], ids[n], keys[n] = true, id, tasks .. id
 end
-local some_exist = any_exist(keys) or any_exist(results)
-
-local same, fresh, ids, in_this_call = {'OK', stamp(at)}, {}, {}, {}
-for n, key in ipairs(keys) do
-  local i = first + 2 * (n - 1)
-  local id = ARGV[i]
-  local unfinished, kept
-  if in_this_call[id] then
-    unfinished = state
-  elseif some_exist then
-    local kind = redis.call('TYPE', key).ok
-    if kind == 'hash' then
-      unfinished, kept = standing(id)
-    elseif kind ~= 'none' then
-      return {'WRONGTYPE', key, kind, 'hash'}
-    else  -- a result may outlive its task's record
-      kept = keeps_results and redis.call('EXISTS', results[n]) == 1
-    end
-  end
-  if ARGV[4] ~= '0' and (unfinished or kept) then
-    same[#same + 1] = n - 1
-  elseif unfinished then
-    return {'CONFLICT', id, unfinished}
-  else
-    in_this_call[id] = true
-    ids[#ids + 1] = id
-    fresh[#fresh + 1] = i
-  end
+for i = 1, #keys, CHUNK do  -- mostly none exists, which is one question
+  local some = redis.call('EXISTS', unpack(keys, i, math.min(i + CHUNK - 1, #keys)))
+  if some > 0 then is_plain = false end
+end
+if not is_plain then
+  local refusal
+  local asked = {tasks = tasks, results = ARGV[2], keeps = ARGV[4], age = tonumber(ARGV[5])}
+  refusal, ids, numbers = seldom().duplicates(asked, ids, state, same, at)
+  if refusal then return refusal end
+  if #ids == 0 then return same end
 end
 
-if #ids > 0 then redis.call('SADD', KEYS[2], ARGV[3]) end
-local tell = teller(ARGV[7], at)
-local more = state == 'scheduled' and {due_at = due} or nil
-local shared = {'state', state, 'enqueued_at', stamp(at), unpack(ARGV, 9, first - 1)}
-for n, id in ipairs(ids) do
-  local key = tasks .. id
-  if some_exist and redis.call('DEL', key) == 1 then
-    for _, name in ipairs({'completed', 'archived', 'retry', 'scheduled'}) do
-      redis.call('ZREM', base .. name, id)
-    end
-    redis.call('DEL', ARGV[2] .. id)
-  end
-  redis.call('HSET', key, 'payload', ARGV[fresh[n] + 1], unpack(shared))
-  tell(base, id, 'enqueued', state, more)
-end
+-- These are refused where a key is unfit, and nothing has been written then.
+local answer = redis.pcall('SADD', KEYS[2], ARGV[3])
 for i = 1, #ids, CHUNK do
+  if type(answer) == 'table' then break end
   local last = math.min(i + CHUNK - 1, #ids)
   if state == 'pending' then
-    redis.call('LPUSH', base .. 'pending', unpack(ids, i, last))
+    answer = redis.pcall('LPUSH', base .. 'pending', unpack(ids, i, last))
   else
     local due_ids = {}
     for n = i, last do
       due_ids[#due_ids + 1] = due
       due_ids[#due_ids + 1] = ids[n]
     end
-    redis.call('ZADD', base .. 'scheduled', unpack(due_ids))
+    answer = redis.pcall('ZADD', base .. 'scheduled', unpack(due_ids))
   end
+end
+if type(answer) == 'table' then return seldom().unfit(base, KEYS[2]) or answer end
+
+local tell, _, is_heard = teller(ARGV[7], at)
+local is_told = is_heard(base)
+local more = state == 'scheduled' and {due_at = due} or nil
+local shared = {'state', state, 'enqueued_at', same[2], unpack(ARGV, 10, first - 1)}
+for n, id in ipairs(ids) do
+  local key = tasks .. id
+  if not is_plain and redis.call('DEL', key) == 1 then
+    for _, name in ipairs({'completed', 'archived', 'retry', 'scheduled'}) do
+      if name ~= state then redis.call('ZREM', base .. name, id) end
+    end
+    redis.call('DEL', ARGV[2] .. id)
+  end
+  local payload = ARGV[first + 2 * (numbers and numbers[n] or n) - 1]
+  redis.call('HSET', key, 'payload', payload, unpack(shared))
+  if is_told then tell(base, id, 'enqueued', state, more) end
 end
 return same

@@ -8,7 +8,7 @@
 --       8.. four for each task: base number, id, token, blame (as in lib/lose.lua)
 -- Gives for each task 'redelivered', 'crashed', 'cancelled', or 'LOST' where the token is not the
 --       task's any more.
--- uses now count unsound tell trim bury lose outbox owe
+-- uses now day count unsound tell trim bury lose outbox owe
 
 -- claimed_last(key): {base, id, token} of each task that the slot's reply tells of; of a text that is
 -- no reply none. Asked before the first write, since anybody may have put it there.

@@ -15,7 +15,7 @@
 -- Gives {answers, rows, unsound, the time}: answers OK, CANCELLED (archived as such, whatever the
 --       outcome was), FENCED, GONE, or UNSOUND where a key of the queue has the wrong type; rows as
 --       in lib/rows.lua; unsound as in lib/unsound.lua, of each such queue.
--- uses now count unsound tell trim leased rows claim complete
+-- uses now day count unsound tell trim leased rows claim complete
 -- seldom uses bury lose outcomes outbox owe; wants outcomes dispatch owing
 
 local at = now()

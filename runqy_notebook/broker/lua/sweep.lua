@@ -17,7 +17,7 @@
 --       6 news, as in lib/tell.lua  7 terms of deliveries, as in lib/owe.lua
 -- Gives {1 when there is more to do at once, {event, id, base}...} with event
 --       suspect/redelivered/crashed/cancelled/orphan.
--- uses now count unsound tell trim bury lose leased outbox owe
+-- uses now day count unsound tell trim bury lose leased outbox owe
 
 local at = now()
 local tasks = ARGV[1]
