@@ -53,7 +53,8 @@ class Enqueueing(Echoing):
         target, wanted = self._names.target(queue), TaskOptions.of(self._resolved(options))
         text = _encoded(payload)
         task_id = wanted.id_for(target, text, id)
-        return self._enqueue(target, [[(task_id, wanted.payload_for(task_id, text))]], wanted)[0]
+        entries = [(task_id, wanted.payload_for(task_id, text))]
+        return self._enqueue(target, [entries], wanted)[0]
 
     def target(self, queue: str) -> str:
         """The queue that a task for this name goes to: itself, or a parent's default sub-queue.
@@ -68,25 +69,25 @@ class Enqueueing(Echoing):
         what was sent before that stays.
         """
         target, wanted = self._names.target(queue), TaskOptions.of(self._resolved(options))
-        texts = [_encoded(payload, f"payloads[{i}]") for i, payload in enumerate(_each(payloads))]
-        ids = wanted.ids_for(target, texts)
-        entries = list(zip(ids, map(wanted.payload_for, ids, texts), strict=True))
-        batches = [entries[at : at + BATCH] for at in range(0, len(entries), BATCH)]
-        return TaskGroup(self._enqueue(target, batches, wanted), self.source)
+        texts = _all_encoded(_each(payloads))
+        parts = [texts[at : at + BATCH] for at in range(0, len(texts), BATCH)]
+        batches = (_entries(target, part, wanted) for part in parts)
+        return TaskGroup(self._enqueue(target, batches, wanted, len(parts)), self.source)
 
     # --- inside ---------------------------------------------------------------------------------
 
     def _enqueue(
-        self, queue: str, batches: Sequence[Entries], options: TaskOptions
+        self, queue: str, batches: Iterable[Entries], options: TaskOptions, n_batches: int = 1
     ) -> list[TaskHandle]:
         self._subscriber.hear_queue(queue)  # before they are written, as `_expect` is called
         handler = REGISTRY.handler_for(queue, options.type)
         writing = self._writing(queue, options, handler)
-        if len(batches) == 1:
-            handles = self._expect(queue, batches[0], options)
-            handles = self._enqueued(handles, self._broker.write(writing, batches[0]), options)
+        handles: list[TaskHandle] = []
+        if n_batches == 1:
+            (entries,) = batches
+            handles = self._expect(queue, entries, options)
+            handles = self._enqueued(handles, self._broker.write(writing, entries), options)
         else:
-            handles = []
             waiting: deque[list[TaskHandle]] = deque()
 
             def expected() -> Iterator[Entries]:
@@ -148,11 +149,24 @@ def _each(payloads: Any) -> Iterable[object]:
     return rows
 
 
-def _encoded(payload: object, root: str = "payload") -> bytes:
-    try:
-        text = encode_payload(payload)
-    except PayloadError as error:
-        raise PayloadError(root + error.path.removeprefix("payload"), error.problem) from None
+def _entries(queue: str, texts: Sequence[bytes], options: TaskOptions) -> Entries:
+    ids = options.ids_for(queue, texts)
+    return list(zip(ids, map(options.payload_for, ids, texts), strict=True))
+
+
+def _encoded(payload: object) -> bytes:
+    text = encode_payload(payload)
     if warning := size_warning(len(text)):
         tell(warning)
     return text
+
+
+def _all_encoded(payloads: Iterable[object]) -> list[bytes]:
+    texts: list[bytes] = []
+    try:
+        for payload in payloads:
+            texts.append(_encoded(payload))  # noqa: PERF401 - its length tells which one is wrong
+    except PayloadError as error:
+        path = f"payloads[{len(texts)}]" + error.path.removeprefix("payload")
+        raise PayloadError(path, error.problem) from None
+    return texts

@@ -6,6 +6,7 @@ import time
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any, Final, TypeAlias
 
 import redis
@@ -70,6 +71,7 @@ class Broker:
         self._lines = Lines(client)
         self._retention = retention
         self._sound_until: dict[str, float] = {}  # by queue base, on the monotonic clock
+        self._has_enqueue = False  # whether the server had its script when it was last asked
         self._origin: Broker | None = None
 
     @property
@@ -140,33 +142,39 @@ class Broker:
         return self._written(writing, self.call(scripts.ENQUEUE, writing.keys, args))
 
     def write_each(self, writing: Writing, batches: Iterable[Entries]) -> Iterator[Enqueued]:
-        """The same for some batches in order. From the second on, a batch is asked for and sent
-        while the one before it is written: where one is refused, one more may have been written.
+        """The same for some batches in order. A batch is asked for and sent while the one before it
+        is written: where one is refused, one more may have been written.
         """
-        keys = writing.keys
         asked = ([*self._terms(writing), *_parts(entries)] for entries in batches)
         sent: deque[list[object]] = deque()
-        is_known = False  # whether the server has the script
 
-        def calls() -> Iterator[list[object]]:
-            for args in asked:
+        def calls(first: list[object]) -> Iterator[list[object]]:
+            for args in chain((first,), asked):
                 sent.append(args)
-                yield scripts.ENQUEUE.call(keys, args)
-                if not is_known:
+                yield scripts.ENQUEUE.call(writing.keys, args)
+                if not self._has_enqueue:
                     return
 
         for args in asked:
-            yield self._written(writing, self.call(scripts.ENQUEUE, keys, args))
-            is_known = True
-            with explained(self.where):
-                for answer in self._lines.evalsha_each(calls()):
-                    args = sent.popleft()
+            if self._has_enqueue:
+                for answer in self._each(calls(args)):
                     if isinstance(answer, redis.exceptions.NoScriptError):
-                        is_known = False  # the rest waits, so that all keep their order
-                        answer = scripts.ENQUEUE(self._lines, keys, args)
-                    elif isinstance(answer, Exception):
-                        raise answer
+                        self._has_enqueue = False  # the rest waits, so that all keep their order
+                        answer = self.call(scripts.ENQUEUE, writing.keys, sent[0])
+                    sent.popleft()
                     yield self._written(writing, answer)
+            else:
+                yield self._written(writing, self.call(scripts.ENQUEUE, writing.keys, args))
+                self._has_enqueue = True
+
+    def _each(self, calls: Iterable[list[object]]) -> Iterator[Any]:
+        """The answers to these calls, and what says that the server does not have the script."""
+        with explained(self.where):
+            for answer in self._lines.evalsha_each(calls):
+                is_unknown = isinstance(answer, redis.exceptions.NoScriptError)
+                if isinstance(answer, Exception) and not is_unknown:
+                    raise answer
+                yield answer
 
     def _terms(self, writing: Writing) -> list[object]:
         """The script's arguments up to the tasks."""

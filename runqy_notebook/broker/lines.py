@@ -56,7 +56,11 @@ class Lines:
         """
         if self._is_in_process:
             for call in calls:
-                yield self._client.evalsha(*call)
+                try:
+                    answer = self._client.evalsha(*call)
+                except redis.ResponseError as refusal:
+                    answer = refusal
+                yield answer
             return
         line = None
         try:
