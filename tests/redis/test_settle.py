@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -629,9 +630,16 @@ def test_outcomes_of_several_queues_go_in_one_call(redis: redis_py.Redis, broker
     assert places(redis, "t3", OTHER) == ["active", "lease"]
 
 
-@pytest.mark.parametrize("make", [done, retried, archived, released])
+KEYS_OF_A_QUEUE = ("pending", "active", "lease", "retry", "archived", "completed", "scheduled")
+WRITTEN_BY_A_COMPLETION = ("active", "lease", "completed")
+
+
 @pytest.mark.parametrize(
-    "name", ["pending", "active", "lease", "retry", "archived", "completed", "scheduled"]
+    ("make", "name"),
+    [
+        *itertools.product([retried, archived, released], KEYS_OF_A_QUEUE),
+        *itertools.product([done], WRITTEN_BY_A_COMPLETION),
+    ],
 )
 def test_no_outcome_is_half_written_where_a_key_has_a_wrong_type(
     redis: redis_py.Redis, broker: Broker, make: type[Outcome], name: str
@@ -651,6 +659,30 @@ def test_no_outcome_is_half_written_where_a_key_has_a_wrong_type(
         redis.rename("aside", BASE + name)
     assert places(redis, "a") == ["active", "lease"]
     assert settle(broker, make(bad)) == ["OK"]
+
+
+@pytest.mark.parametrize("name", ["pending", "retry", "archived", "scheduled"])
+def test_a_completion_is_written_whatever_became_of_keys_that_it_does_not_touch(
+    redis: redis_py.Redis, broker: Broker, name: str
+) -> None:
+    push(redis, "a")
+    (task,) = claim(broker)
+    redis.set(BASE + name, "something else")
+
+    assert settle(broker, done(task)) == ["OK"]
+
+    assert redis.zrange(f"{BASE}completed", 0, -1) == [b"a"]
+
+
+def test_a_waiting_room_of_a_wrong_type_costs_no_id(redis: redis_py.Redis, broker: Broker) -> None:
+    redis.lpush(f"{BASE}pending", "no hash yet")
+    redis.set("asynq:nb:waiting", "something else")
+
+    answer = broker.settle(exchange(queues=(QUEUE,), want=1), lease=15.0)
+
+    assert answer.tasks == []
+    assert [(flaw.key, flaw.found) for flaw in answer.unsound] == [("asynq:nb:waiting", "string")]
+    assert redis.lrange(f"{BASE}pending", 0, -1) == [b"no hash yet"]
 
 
 # --- replay --------------------------------------------------------------------------------------

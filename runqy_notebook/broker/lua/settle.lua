@@ -54,12 +54,27 @@ local function end_seldom(base, id, key, verb, i)
   }, archive, at)
 end
 
+-- is_fit(base, verb): whether all keys are sound that this verb writes; for the usual verb it is asked
+-- by fewer commands, once a call.
+local completable = {}
+local function is_fit(base, verb)
+  if verb ~= 'complete' then return not unsound(base) end
+  if completable[base] == nil then
+    local is_sound = type(redis.pcall('LLEN', base .. 'active')) == 'number'
+    for _, name in ipairs({'lease', 'completed'}) do
+      is_sound = is_sound and type(redis.pcall('ZCARD', base .. name)) == 'number'
+    end
+    completable[base] = is_sound or not unsound(base)
+  end
+  return completable[base]
+end
+
 local function write_down(base, i)
-  if unsound(base) then return 'UNSOUND' end
   local id, verb = ARGV[i + 1], ARGV[i + 3]
   local key = tasks .. id
   local held = redis.pcall('HMGET', key, 'claim', 'cancel')
   local claimed = held[1]
+  if not is_fit(base, held[2] == '1' and 'cancel' or verb) then return 'UNSOUND' end
   if claimed and claimed ~= ARGV[i + 2] then return 'FENCED' end
   local had_lease = redis.call('ZREM', base .. 'lease', id) == 1
   if had_lease then redis.call('LREM', base .. 'active', -1, id) end  -- the oldest are last
@@ -96,10 +111,11 @@ local want = tonumber(ARGV[5])
 local call = {
   tasks = tasks, results = ARGV[2], waiting = KEYS[2],
   lease = tonumber(ARGV[6]), nonce = nonce, taken = 0, claimed = {}, at = at,
+  worker = string.match(nonce, '^[^/]*'), started_at = stamp(at),
 }
 for i = 5, 4 + tonumber(ARGV[7]) do
   local length = #taken < want and redis.pcall('LLEN', KEYS[i] .. 'pending') or 0
-  if length ~= 0 and not unsound(KEYS[i]) then
+  if length ~= 0 then
     for _, row in ipairs(claim(KEYS[i], want - #taken, call)) do
       rows_taken[#rows_taken + 1] = row
       taken[#taken + 1] = {row[1], row[2], row[3]}
@@ -108,7 +124,9 @@ for i = 5, 4 + tonumber(ARGV[7]) do
 end
 
 if #answers > 0 or #taken > 0 or ARGV[4] == '1' then
-  redis.call('DEL', KEYS[1]) -- a script whose first write is a SET is refused while memory is full
+  if #taken == 0 and answers[1] ~= 'OK' then
+    redis.call('DEL', KEYS[1])  -- a script whose first write is a SET is refused while memory is full
+  end
   local told = cjson.encode({answers = answers, taken = taken})
   redis.call('SET', KEYS[1], nonce .. '\n' .. told, 'EX', 600)
 end
