@@ -6,9 +6,11 @@ See `%runqy?` in a notebook, and README.md.
 from __future__ import annotations
 
 import importlib
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from runqy_notebook.ui import accessor as _accessor
+from runqy_notebook.uncollected import uncollected
 
 if TYPE_CHECKING:
     from runqy_notebook.current import connect, run
@@ -61,17 +63,22 @@ def __getattr__(name: str) -> Any:
     """Public names are imported when they are first used: loading the package stays cheap."""
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
+    return getattr(_imported(_HOMES[name]), name)
 
 
 def load_ipython_extension(ipython: Any) -> None:
     """`%load_ext runqy_notebook`."""
-    importlib.import_module(f"{__name__}._extension").load(ipython)
+    _imported("_extension").load(ipython)
 
 
 def unload_ipython_extension(ipython: Any) -> None:
     """`%unload_ext runqy_notebook`: nothing of it stays behind."""
-    importlib.import_module(f"{__name__}._extension").unload(ipython)
+    _imported("_extension").unload(ipython)
+
+
+def _imported(name: str) -> ModuleType:
+    with uncollected():
+        return importlib.import_module(f"{__name__}.{name}")
 
 
 _accessor.offer()

@@ -7,9 +7,7 @@ index is the task's id, the queue's name or the worker's id; an id listed twice 
 
 from __future__ import annotations
 
-import gc
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from operator import attrgetter
 from types import NoneType
 from typing import Any, Final, cast
@@ -24,6 +22,7 @@ from runqy_notebook.broker.records import QueueRecord, TaskRecord, WorkerRecord,
 from runqy_notebook.deliver.guard import masked
 from runqy_notebook.errors import PayloadError
 from runqy_notebook.flattening import flattened
+from runqy_notebook.uncollected import uncollected
 from runqy_notebook.wire import payload
 from runqy_notebook.wire.layout import to_bytes
 from runqy_notebook.wire.states import State
@@ -268,23 +267,11 @@ def _payload(record: TaskRecord) -> object:
 
 
 def _payloads(texts: Sequence[bytes]) -> list[object]:
-    with _no_collection():
+    with uncollected():
         try:
             return list(map(msgspec.json.decode, texts))  # as `payload.decode` does, when all are
         except (msgspec.DecodeError, ValueError, RecursionError):
             return list(map(_decoded, texts))
-
-
-@contextmanager
-def _no_collection() -> Iterator[None]:
-    """Objects are only made, none of them garbage: collecting meanwhile takes as long as that."""
-    was_enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_enabled:
-            gc.enable()
 
 
 def _decoded(text: bytes) -> object:

@@ -1,33 +1,17 @@
-"""The boards of one shell."""
+"""The boards of one shell. What a board is made of is imported with the first one."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any
 
 from runqy_notebook.handles import TaskGroup, TaskHandle
 from runqy_notebook.session import Session
-from runqy_notebook.ui.board.board import Board
-from runqy_notebook.ui.board.echoes import Echoes
-from runqy_notebook.ui.board.enqueue import Enqueue
-from runqy_notebook.ui.board.lesson_panel import LessonPanel
-from runqy_notebook.ui.board.overview import Overview
-from runqy_notebook.ui.board.panel import Context, Panel
-from runqy_notebook.ui.board.place import Place
-from runqy_notebook.ui.board.tasks import Tasks
-from runqy_notebook.ui.board.worker_panel import WorkerPanel
 from runqy_notebook.ui.clicking import has_widgets, is_voila
 from runqy_notebook.ui.live import Live
 
-PANELS: Final[Sequence[Callable[[Context], Panel]]] = (
-    Overview,
-    Enqueue,
-    Tasks,
-    WorkerPanel,
-    Echoes,
-    LessonPanel,
-)
-"""The tabs, from left to right."""
+if TYPE_CHECKING:
+    from runqy_notebook.ui.board.board import Board
+    from runqy_notebook.ui.board.place import Place
 
 
 class Boards:
@@ -40,6 +24,9 @@ class Boards:
 
     def open(self, session: Session) -> Board:
         """A new board of this session, not shown yet."""
+        from runqy_notebook.ui.board.board import Board
+        from runqy_notebook.ui.board.panels import PANELS
+
         publisher = self._live.publisher
         if publisher.cell_id is not None:
             for before in [each for each in self._open if publisher.cell_id in each.cells]:
