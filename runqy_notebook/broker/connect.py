@@ -74,7 +74,15 @@ def _client(address: Address, *, connect: float, reply: float) -> redis.Redis:
         retry=Retry(NoBackoff(), 0),
         health_check_interval=HEALTH_CHECK,
         client_name="runqy_notebook",
+        **_SAY_NO_LIBRARY,
     )
+
+
+# redis-py 8 looks its own version up in the installed packages for each connection, 4 ms long,
+# so as to tell it to the server.
+_SAY_NO_LIBRARY: Final[dict[str, Any]] = (
+    {"driver_info": None} if hasattr(redis, "DriverInfo") else {}
+)
 
 
 def _examine(address: Address, timeout: float) -> None:

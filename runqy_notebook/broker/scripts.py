@@ -50,16 +50,26 @@ def composed(body: str, text_of: Callable[[str], str]) -> str:
     return "\n".join([*parts, body])
 
 
+@functools.cache
+def _read(name: str) -> str:
+    return (_FOLDER / name).read_text(encoding="utf-8")
+
+
 class Script:
     """One server-side operation; calling it runs it atomically."""
 
     def __init__(self, name: str) -> None:
-        body = (_FOLDER / f"{name}.lua").read_text(encoding="utf-8")
         self.name = name
-        self.source = composed(
-            body, lambda part: (_FOLDER / "lib" / f"{part}.lua").read_text(encoding="utf-8")
-        )
-        self.sha = hashlib.sha1(self.source.encode(), usedforsecurity=False).hexdigest()
+
+    @functools.cached_property
+    def source(self) -> str:
+        """The whole text, composed when it is first used."""
+        return composed(_read(f"{self.name}.lua"), lambda part: _read(f"lib/{part}.lua"))
+
+    @functools.cached_property
+    def sha(self) -> str:
+        """What the server calls it."""
+        return hashlib.sha1(self.source.encode(), usedforsecurity=False).hexdigest()
 
     def __call__(
         self, client: redis.Redis | Lines, keys: Sequence[Any], args: Sequence[Any]
