@@ -22,7 +22,6 @@ from runqy_notebook.session import Session
 from runqy_notebook.ui import accessor
 from runqy_notebook.ui.board.boards import Boards
 from runqy_notebook.ui.live import Live
-from runqy_notebook.ui.map_bar import MapBar
 
 GRACE = 1.0
 """Seconds that running tasks get when the kernel shuts down; Jupyter kills it after about 2.5."""
@@ -77,7 +76,7 @@ class Extension:
             undo.enter_context(self._forms_of_lessons())
             if self.live.is_on:
                 undo.enter_context(self._cards_for_handles())
-                progress.show_with(lambda told: MapBar(told, self.live.publisher))
+                progress.show_with(self.live.map_bar)
                 undo.callback(progress.show_with, None)
             accessor.offer()
             undo.callback(accessor.withdraw)
@@ -172,7 +171,7 @@ class Extension:
     def _show(self, made: TaskHandle | TaskGroup) -> None:
         if not current.has_session() or not made.is_of(current.session().source):
             raise NotImplementedError  # IPython shows its repr then
-        self.live.show(current.session(), made)
+        self.live.cards.show(current.session(), made)
 
     def _connect(self) -> None:
         try:

@@ -19,10 +19,11 @@ from runqy_notebook.handles import TaskGroup, TaskHandle
 from runqy_notebook.magics.body import payloads
 from runqy_notebook.session import Session
 from runqy_notebook.tasks import REGISTRY
-from runqy_notebook.ui.live import Live, ShowNew
+from runqy_notebook.ui.live import Live
 from runqy_notebook.wire.states import State
 
 if TYPE_CHECKING:
+    from runqy_notebook.ui.cards import ShowNew
     from runqy_notebook.worker.worker import Worker
 
 
@@ -251,7 +252,8 @@ def _showing(cell: Cell, session: Session, queue: str) -> AbstractContextManager
     """Within it a card can be made of what is enqueued; it is no more than a no-op elsewhere."""
     if cell.live is None or not cell.live.is_on:
         return nullcontext(lambda made: None)
-    return nullcontext(cell.live.hide) if cell.is_quiet else cell.live.enqueueing(session, queue)
+    cards = cell.live.cards
+    return nullcontext(cards.hide) if cell.is_quiet else cards.enqueueing(session, queue)
 
 
 def _worker() -> Worker:

@@ -10,7 +10,6 @@ from runqy_notebook.errors import UsageError
 from runqy_notebook.magics.commands import Cell
 from runqy_notebook.magics.parser import Command
 from runqy_notebook.magics.values import count, duration, some_of
-from runqy_notebook.ui.stream import Wanted
 from runqy_notebook.wire.events import Kind
 
 KINDS: Final = tuple(kind.value for kind in Kind)
@@ -33,12 +32,14 @@ def stream(
     if live is None:
         raise UsageError("A stream needs a notebook or IPython to show in.")
     if stop:
-        n = live.stop_streams("stopped")
+        n = live.cards.stop_streams("stopped")
         print(f"{n} stream{'s' * (n != 1)} stopped." if n else "No stream is running.")
         return
+    from runqy_notebook.ui.stream import Wanted  # with all that is live
+
     kinds = frozenset(map(Kind, only or ()))
     wanted = Wanted(tuple(queue), kinds, task or "", limit, seconds)
-    made = live.stream(current.session(), wanted)
+    made = live.cards.stream(current.session(), wanted)
     if not live.is_on:
         made.print_all(print)
     elif wait or seconds is not None:

@@ -34,7 +34,7 @@ class Boards:
 
         def show_card(made: TaskHandle | TaskGroup, place: Place) -> None:
             place.clear()
-            place.on_leave = self._live.show_on(session, made, place)
+            place.on_leave = self._live.cards.show_on(session, made, place)
 
         return Board(
             session,
