@@ -10,16 +10,25 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+from benchmarks import places
 from benchmarks.program import MARK
 
 ROOT = Path(__file__).parents[1]
 
 
 class Contender:
-    """A process of `benchmarks.program`. Use it as a context manager."""
+    """A process of `benchmarks.program`. Use it as a context manager. It leaves the server's core
+    alone unless it is to run `everywhere`.
+    """
 
     def __init__(
-        self, module: str, function: str, python: Path | None = None, **arguments: object
+        self,
+        module: str,
+        function: str,
+        python: Path | None = None,
+        *,
+        everywhere: bool = False,
+        **arguments: object,
     ) -> None:
         self._name = f"{module}.{function}"
         self._errors = tempfile.TemporaryFile("w+")  # noqa: SIM115 - closed by __exit__
@@ -35,6 +44,8 @@ class Contender:
             env=environment(),
             cwd=ROOT,
         )
+        if not everywhere:
+            places.keep_client(self._process.pid)
 
     def __enter__(self) -> Contender:
         return self

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import redis
 
+from benchmarks import places
+
 
 def described(client: redis.Redis) -> dict[str, str]:
     """Machine, versions and moment, as words."""
@@ -20,6 +22,7 @@ def described(client: redis.Redis) -> dict[str, str]:
         "date": datetime.now(timezone.utc).strftime("%Y-%m-%d %H:%M UTC"),
         "processor": f"{_processor()}, {os.cpu_count()} cores",
         "load": f"{os.getloadavg()[0]:.1f} at the start",
+        "places": places.told(),
         "system": f"{platform.system()} {platform.release()}",
         "python": f"{platform.python_implementation()} {platform.python_version()}",
         "server": f"{name} {told.get('valkey_version') or told['redis_version']}, nothing saved",

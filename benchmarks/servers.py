@@ -13,6 +13,7 @@ from pathlib import Path
 
 import redis
 
+from benchmarks import places
 from runqy_notebook.broker.embedded import find_binary
 
 
@@ -39,6 +40,7 @@ def running(program: Path) -> Iterator[redis.Redis]:
         client = redis.Redis(port=port)
         try:
             _wait_for(client)
+            places.keep_server(process.pid)
             yield client
         finally:
             client.close()

@@ -133,8 +133,9 @@ class Enqueueing(Echoing):
         that existed.
         """
         self._tell_enqueued(handles, enqueued, options)
-        for i in sorted(enqueued.existed):
-            handles[i] = self._inbox.same(handles[i])
+        if enqueued.existed:
+            for i in sorted(enqueued.existed):
+                handles[i] = self._inbox.same(handles[i])
         return handles
 
 

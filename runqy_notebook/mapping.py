@@ -65,7 +65,7 @@ class MappingFrames(Enqueueing):
         entries: Entries,
         rows: Sequence[TaskHandle],
         keeping: Keeping,
-    ) -> set[int]:
+    ) -> frozenset[int]:
         """Writes the tasks of a map's rows; the positions of those that existed and were kept."""
         self._subscriber.hear_queue(queue)  # before they are written, as in `expected`
         self._inbox.expect(*rows)

@@ -20,15 +20,38 @@ class Names:
     def __init__(
         self, separator: str, known: Callable[[], Iterable[str]], registry: Registry = REGISTRY
     ) -> None:
-        self.served: set[str] = set()  # names that a worker of this process serves
+        self._served: frozenset[str] = frozenset()  # names that a worker of this process serves
         self._separator = separator
         self._look = known
         self._registry = registry
         self._known: frozenset[str] = frozenset()
         self._believed_until = 0.0
+        self._targets: dict[str, str] = {}  # what was found lately
+        self._version = -1  # of the registry, then
+        self._forget_at = 0.0
+
+    def serve(self, names: Iterable[str]) -> None:
+        """A worker of this process serves these too."""
+        self._served |= frozenset(names)
+        self._targets = {}
+
+    def serve_nothing(self) -> None:
+        """It serves none any more."""
+        self._served = frozenset()
+        self._targets = {}
 
     def target(self, name: str) -> str:
         """The full name of the queue; raises QueueNameError. A round trip every 5 s at most."""
+        now = time.monotonic()
+        if now >= self._forget_at or self._version != self._registry.version:
+            self._version, self._targets = self._registry.version, {}
+            self._forget_at = self._believed_until if now < self._believed_until else now + _FRESH
+        found = self._targets.get(name) if isinstance(name, str) else None
+        if found is None:
+            found = self._targets[name] = self._find(name)
+        return found
+
+    def _find(self, name: str) -> str:
         target = queues.checked(name)
         if self._is_parent(name):
             target = queues.checked(queues.default_of(name, self._separator))
@@ -45,7 +68,7 @@ class Names:
             return False
         if any(queue != name and queues.parent_of(queue) == name for queue in known):
             return True
-        return name in self.served and queues.parent_of(name) == name
+        return name in self._served and queues.parent_of(name) == name
 
     def _known_queues(self) -> frozenset[str]:
         now = time.monotonic()

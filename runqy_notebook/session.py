@@ -154,7 +154,7 @@ class Session(Controlling, MappingFrames, Boarding, Teaching):
             )
             if "concurrency" in values:
                 self.worker.resize(settings.concurrency)
-        self._names.served.update(serve)
+        self._names.serve(serve)
         self._courier.start()
         return self.worker
 
@@ -183,7 +183,7 @@ class Session(Controlling, MappingFrames, Boarding, Teaching):
 
     def _stop_worker(self, seconds: float | None) -> Stopped | None:
         worker, self.worker = self.worker, None
-        self._names.served.clear()
+        self._names.serve_nothing()
         return worker.stop(seconds) if worker else None
 
     def _look_after_what_waits(self) -> None:

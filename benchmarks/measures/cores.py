@@ -35,7 +35,9 @@ def measure(bench: Bench) -> list[Row]:
     steps = bench.size(60_000_000, 30_000_000)
 
     def of(executor: str) -> Figures:
-        found: Figures = bench.call(__name__, "runqy", executor=executor, steps=steps)
+        found: Figures = bench.call(
+            __name__, "runqy", everywhere=True, executor=executor, steps=steps
+        )
         return found
 
     samples = bench.interleaved(

@@ -183,16 +183,16 @@ class Broker:
 
     def _written(self, writing: Writing, answer: Any) -> Enqueued:
         base = writing.keys[0]
-        word, *rest = answer
+        word = answer[0]
         if word == b"WRONGTYPE":
             self._sound_until.pop(base, None)
-            raise WrongTypeError(*map(to_text, rest))
+            raise WrongTypeError(*map(to_text, answer[1:]))
         now = time.monotonic()
         if now >= self._sound_until.get(base, 0.0):
             self._sound_until[base] = now + SOUND_FOR
         if word == b"CONFLICT":
-            raise TaskConflictError(to_text(rest[0]), to_text(rest[1]))
-        return Enqueued(float(rest[0]), set(map(int, rest[1:])))
+            raise TaskConflictError(to_text(answer[1]), to_text(answer[2]))
+        return Enqueued(float(answer[1]), frozenset(map(int, answer[2:])))
 
     def settle(self, exchange: Exchange, *, lease: float, again: bool = False) -> Settled:
         """Writes down outcomes and claims what comes next, in one round trip."""

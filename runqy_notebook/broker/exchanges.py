@@ -114,7 +114,7 @@ class Enqueued:
     """
 
     at: float
-    existed: set[int]
+    existed: frozenset[int]
 
 
 @dataclass(frozen=True, slots=True)

@@ -42,7 +42,7 @@ class Send(Protocol):
 
     def __call__(
         self, entries: Sequence[tuple[str, bytes]], rows: Sequence[Row], keeping: Keeping
-    ) -> set[int]: ...
+    ) -> frozenset[int]: ...
 
 
 @dataclass(frozen=True, slots=True)
