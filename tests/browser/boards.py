@@ -46,6 +46,20 @@ class BoardOnPage:
         header = self.page.get_by_role("rowheader", name=name)
         return self.root.get_by_role("row").filter(has=header)
 
+    def place(self, name: str) -> int:
+        """The number of the row of a list that has this name."""
+        name_of = self.page.get_by_role("cell", name=re.compile(rf"^(▸ )?{re.escape(name)}$"))
+        row = self.root.get_by_role("row").filter(has=name_of).filter(visible=True)
+        return int(row.get_by_role("rowheader").inner_text().removeprefix("Row"))
+
+    def box(self, name: str) -> Locator:
+        """The box that ticks the row of this name."""
+        return self.root.get_by_label(f"Select row {self.place(name)}", exact=True)
+
+    def open(self, name: str) -> None:
+        """Clicks on the row of this name."""
+        self.button(f"Show row {self.place(name)}").click()
+
     def says(self, *texts: str) -> None:
         """Returns once the board says each of these."""
         for text in texts:

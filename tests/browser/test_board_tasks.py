@@ -109,7 +109,7 @@ def test_tasks_are_enqueued_with_form_json_and_tables_and_their_webhooks_replaye
 
     board.tab("Echoes")
     board.says("verified", "2 webhooks arrived")
-    board.button("w2").click()
+    board.open("w2")
     board.says('"task_id": "emma-1"', "Webhook-Signature")
     board.button("Replay").click()
     board.says("Answered 204", "duplicate", "3 webhooks arrived")
@@ -161,16 +161,16 @@ def test_tasks_are_looked_through_and_acted_on(
         notebook.page.keyboard.press("Tab")  # First, Previous, Next: the page has no number
     expect(board.button("Next")).to_be_focused()
 
-    board.button("order-12").click()
+    board.open("order-12")
     board.says("▸ order-12", "waiting", "No worker serves orders_default")
     for name in ("order-10", "order-11"):
-        board.root.get_by_label(f"Tick {name}").check()
+        board.box(name).check()
     board.says("held still, 2 ticked")
     pictures(notebook, "board-tasks")
     assert violations(notebook.page) == []
     board.button("Cancel").first.click()
     board.says("Cancelled 2 tasks.", "8 found")
-    board.root.get_by_label("Tick order-13").check()
+    board.box("order-13").check()
     board.button("Run now").click()
     board.says("Next to run: 1 task.")
     assert redis.lindex("asynq:orders_default:pending", -1) == b"order-13"
@@ -178,7 +178,7 @@ def test_tasks_are_looked_through_and_acted_on(
     board.fill("Search", "")
     board.control("State").select_option("archived")
     board.says("1 to 2 of 2 archived tasks", "cancelled")
-    board.root.get_by_label("Tick order-10").check()
+    board.box("order-10").check()
     board.button("Retry").click()
     board.says("1 to 1 of 1 archived task")
     board.root.get_by_label("All on this page").check()
@@ -198,4 +198,4 @@ def test_tasks_are_looked_through_and_acted_on(
     notebook.page.wait_for_timeout(200)
     strange = [url for url in lab.requests[before:] if not url.startswith(lab.url)]
     assert (lab.dialogs, strange) == ([], [])
-    assert board.root.locator(".runqy-line *:not(span), .runqy-row *").count() == 0
+    assert board.root.locator(".runqy-listed *:not(span):not(.runqy-line)").count() == 0

@@ -12,9 +12,8 @@ from runqy_notebook.hints.handler import Hints, hints_of
 from runqy_notebook.registry import REGISTRY
 from runqy_notebook.ui import html
 from runqy_notebook.ui.board.editor import Editor
-from runqy_notebook.ui.board.panel import Context, Panel, offer, set_trait
+from runqy_notebook.ui.board.panel import Context, Panel, offer, set_pale, set_trait
 from runqy_notebook.ui.board.place import Place
-from runqy_notebook.ui.board.rows import set_pale
 from runqy_notebook.ui.board.tables import rows_of, size_of, tables_in
 from runqy_notebook.ui.board.task_options import OptionInputs
 from runqy_notebook.ui.text import cleaned, counted
