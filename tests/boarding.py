@@ -139,8 +139,7 @@ def assert_is_readable(text: str) -> None:
 
 
 def _without_our_style(html: str) -> str:
-    style, end, rest = html.partition("</style>")
-    return rest if style.startswith("<style>") else html
+    return html.partition("</style>")[2] if html.startswith("<style>") else html
 
 
 def assert_shows_text_only(panel: Panel) -> None:

@@ -52,6 +52,11 @@ class BoardOnPage:
         row = self.root.get_by_role("row").filter(has=name_of).filter(visible=True)
         return int(row.get_by_role("rowheader").inner_text().removeprefix("Row"))
 
+    def name_at(self, place: int) -> str:
+        """What stands in this row of a list now."""
+        names = self.root.locator(f".runqy-name.runqy-at-{place}")
+        return names.filter(visible=True).inner_text().removeprefix("▸ ")
+
     def box(self, name: str) -> Locator:
         """The box that ticks the row of this name."""
         return self.root.get_by_label(f"Select row {self.place(name)}", exact=True)

@@ -11,9 +11,9 @@ import pytest
 import redis as redis_py
 
 from runqy_notebook.session import Session
+from runqy_notebook.ui.board import showings
 from runqy_notebook.ui.board.echoes import Echoes
 from runqy_notebook.ui.board.enqueue import Enqueue
-from runqy_notebook.ui.board import showings
 from runqy_notebook.ui.board.tasks import CHANGED, Tasks
 from runqy_notebook.wire.states import State
 from tests.boarding import (
@@ -223,6 +223,8 @@ def test_a_click_goes_to_the_task_that_the_person_saw(
     assert list(board._actions.ticked) == ["t00"]
     assert rows(board) == ["t00", "t01", "▸ t02", *t(*range(3, 10))]
     assert [named(board, f"Select row {n}").value for n in range(1, 11)] == [True] + [False] * 9
+    named(board, "Select row 1").value = False
+    assert board._actions.ticked == {}
 
 
 def test_a_click_on_what_a_person_noticed_goes_there(

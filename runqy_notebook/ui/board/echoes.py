@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any, Final
 
 from runqy_notebook.echo.receipts import Receipt
@@ -14,6 +15,7 @@ from runqy_notebook.ui.echo_text import tone_of
 from runqy_notebook.ui.text import cleaned, cleaned_line, clock, counted
 
 SHOWN: Final = 10
+LIST_EVERY: Final = 0.5  # seconds
 HEAD: Final = ("id", "verdict", "request", "task", "when", "body")
 
 
@@ -27,6 +29,7 @@ class Echoes(Panel):
         self._open = ""  # the id of the receipt that is looked at
         self._newer = 0  # receipts before those shown
         self._turns = 0  # of pages, so far
+        self._due_at = 0.0  # when the list is brought up to date again
         self._anchor = ""  # the receipt that an older page begins with
 
     def make(self) -> Any:
@@ -77,6 +80,9 @@ class Echoes(Panel):
             if each
         ]
         set_trait(self._status, "value", html.rendered("board/receiver.html", urls=words))
+        if time.monotonic() < self._due_at:
+            return
+        self._due_at = time.monotonic() + LIST_EVERY
         shown, kept = self._shown()
         entries = [_entry(each, is_open=each.id == self._open) for each in shown]
         self._rows.show(entries, self._turns)
@@ -126,6 +132,7 @@ class Echoes(Panel):
         self._newer = max(0, min(self._newer + pages * SHOWN, last))
         self._anchor = kept[self._newer].id if self._newer and kept else ""
         self._turns += 1
+        self._due_at = 0.0
         self.context.pulse.wake()
 
     def _clicked(self, receipt_id: str | None) -> None:
@@ -133,6 +140,7 @@ class Echoes(Panel):
             self.context.say("The list changed while your click was on its way. Click again.")
         else:
             self._open = receipt_id
+        self._due_at = 0.0
         self.context.pulse.wake()
 
     def _show_detail(self, kept: list[Receipt]) -> None:

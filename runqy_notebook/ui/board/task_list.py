@@ -94,7 +94,10 @@ class TaskList:
         with self._lock:
             for tasks in (self.tasks, *reversed(self._lately)):
                 if {task.id for task in tasks}.issuperset(ids):
-                    self.tasks, self.is_held = tasks, True
+                    if tasks is not self.tasks:
+                        self._asked += 1
+                        self.tasks, self.answer = tasks, self._asked
+                    self.is_held = True
                     return True
             return False
 
