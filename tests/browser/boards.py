@@ -7,13 +7,22 @@ from pathlib import Path
 from typing import Any
 
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import Locator, Page, TimeoutError, expect  # noqa: A004
 
 from tests.browser.lab import Notebook
 
 WIDTHS = (1280, 600)
 PICTURES = Path(__file__).parents[2] / "out" / "browser"
 SERIOUS = ("serious", "critical")
+_SAYS = "([node, text]) => node.textContent.replace(/\\s+/g, ' ').includes(text)"
+_SETTLED = """async node => {
+    for (let same = 0, size = ''; same < 4; ) {
+        await new Promise(requestAnimationFrame);
+        const now = `${node.clientWidth} ${node.clientHeight}`;
+        same = now === size ? same + 1 : 0;
+        size = now;
+    }
+}"""
 
 
 class BoardOnPage:
@@ -68,11 +77,22 @@ class BoardOnPage:
     def says(self, *texts: str) -> None:
         """Returns once the board says each of these."""
         for text in texts:
-            expect(self.root).to_contain_text(text)
+            says(self.root, text)
 
     def count(self, queue: str, column: str, text: str) -> None:
         """Returns once this cell of the overview has this text."""
         expect(self.row(queue).locator(f"[data-of='{column}']")).to_have_text(text)
+
+
+def says(root: Locator, text: str) -> None:
+    """Returns once this says that: looked at in each frame, where Playwright's own `expect` looks
+    once a second after a while.
+    """
+    try:
+        node = root.element_handle()
+        root.page.wait_for_function(_SAYS, arg=[node, text])
+    except TimeoutError:
+        expect(root).to_contain_text(text, timeout=1)
 
 
 def pictures(notebook: Notebook, name: str) -> None:
@@ -88,7 +108,7 @@ def pictures(notebook: Notebook, name: str) -> None:
         notebook.lab.theme(theme)
         for width in WIDTHS:
             page.set_viewport_size({"width": width, "height": 1000})
-            page.wait_for_timeout(300)
+            board.root.evaluate(_SETTLED)
             board.root.screenshot(path=PICTURES / f"{name}-{theme.lower()}-{width}.png")
             assert board.root.evaluate("node => node.scrollWidth <= node.clientWidth + 1"), width
         assert violations(page) == [], theme

@@ -35,7 +35,7 @@ PENDING = 100_000
 TASKS = 200  # a second; each is enqueued, started and completed
 BUSIEST = ("Worker", "Overview", "Tasks")
 OTHERS = ("Echoes", "Enqueue", "Lesson")
-WINDOW = 1_500  # milliseconds that a tab is looked at: in a round all of the busiest, one other
+WINDOW = 1_650  # milliseconds that a tab is looked at: in a round all of the busiest, one other
 SOAK = float(os.environ.get("RUNQY_SOAK", "20"))  # seconds
 HEAP_GROWTH = 6e6  # bytes of the page's JavaScript
 KERNEL_GROWTH = 25e6  # bytes of the kernel
@@ -137,7 +137,7 @@ def test_much_that_happens_leaves_the_page_and_its_memory_alone(
 
     with busy(session, redis) as events:
         board.count("many", "pending", f"{PENDING:,}")
-        wait_until(lambda: events() > 1_500, "nothing ran")
+        wait_until(lambda: events() > 500, "nothing ran")
         notebook.js(_WATCH)
         with flooded(all_made_busy(board)):
             heap, nodes, rss = used()
@@ -148,7 +148,7 @@ def test_much_that_happens_leaves_the_page_and_its_memory_alone(
                 others.append(looked_at(OTHERS[len(others) % len(OTHERS)]))
             heap_after, nodes_after, rss_after = used()
         board.tab("Tasks")
-        for _ in range(3):
+        for _ in range(2):
             tick_what_was_seen(board)
 
     paces, updates, blocked = (sorted(each) for each in zip(*seen, strict=True))

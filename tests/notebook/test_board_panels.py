@@ -25,8 +25,8 @@ named(enqueue, "Enqueue").click()
 assert until(lambda: enqueue._place.widget.outputs)
 assert until(lambda: len(enqueue._place.widget.outputs) == 2)  # the card's buttons come
 b._tab.selected_index = 2
-assert until(lambda: tasks.list.tasks and tasks._rows._rows)
-tasks._rows._rows[0]._button.click()
+assert until(lambda: tasks.list.tasks and tasks._rows._places)
+tasks._rows._places[0][-1].click()
 assert until(lambda: len(tasks._place.widget.outputs) == 2)
 """
 

@@ -237,5 +237,9 @@ class Board:
     def _second_bundle(self) -> Bundle:
         if self.is_closed:
             return {}
-        still = html.rendered("board/last_seen.html", still=Markup(self.html()))  # noqa: S704 - ours
+        still = html.rendered(
+            "board/last_seen.html",
+            at=clock(time.time()),
+            still=Markup(self.html()),  # noqa: S704 - ours
+        )
         return {"text/html": still, "text/plain": self.text()}
