@@ -15,6 +15,10 @@ WIDTHS = (1280, 600)
 PICTURES = Path(__file__).parents[2] / "out" / "browser"
 SERIOUS = ("serious", "critical")
 _SAYS = "([node, text]) => node.textContent.replace(/\\s+/g, ' ').includes(text)"
+_COUNTS = """([queue, column, text]) =>
+    [...document.querySelectorAll('.runqy-queues tr')].some(row =>
+        row.querySelector('th').innerText.split(/\\s/)[0] === queue
+        && row.querySelector(`[data-of='${column}']`)?.innerText === text)"""
 _SETTLED = """async node => {
     for (let same = 0, size = ''; same < 4; ) {
         await new Promise(requestAnimationFrame);
@@ -81,7 +85,7 @@ class BoardOnPage:
 
     def count(self, queue: str, column: str, text: str) -> None:
         """Returns once this cell of the overview has this text."""
-        expect(self.row(queue).locator(f"[data-of='{column}']")).to_have_text(text)
+        self.page.wait_for_function(_COUNTS, arg=[queue, column, text])
 
 
 def says(root: Locator, text: str) -> None:

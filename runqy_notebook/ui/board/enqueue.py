@@ -61,7 +61,7 @@ class Enqueue(Panel):
             description="Enqueue", button_style="primary", tooltip="Puts it into the queue"
         )
         self._send.on_click(lambda button: self._clicked())
-        self._place = Place(self.context.pulse.wake)
+        self._place = Place(self.context.pulse.nudge)
         for control in (self._queue, self._source, self._count):
             control.observe(lambda change: self._changed(), names="value")
         first = ipywidgets.HBox(

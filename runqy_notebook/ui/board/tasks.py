@@ -78,7 +78,7 @@ class Tasks(Panel):
             description="Hold still", tooltip="The list stays as it is", layout={"width": "auto"}
         )
         self._still.observe(lambda change: self._hold(), names="value")
-        self._place = Place(self.context.pulse.wake)
+        self._place = Place(self.context.pulse.nudge)
         wrap = {"flex_flow": "row wrap", "grid_gap": "0 4px", "align_items": "center"}
         asked = ipywidgets.HBox([self._state, self._queue, self._search, self._size], layout=wrap)
         pager = ipywidgets.HBox([*self._pager(), self._still, self._caption], layout=wrap)
@@ -128,7 +128,7 @@ class Tasks(Panel):
         self._actions.refresh()
         self._place.paint()
         if self.list.is_seeking and not self._problem:
-            self.context.pulse.wake()
+            self.context.pulse.nudge()
 
     def _entry(self, task: TaskRecord) -> Entry:
         line = task_line(task)
