@@ -24,16 +24,30 @@ def mail(payload):
     if payload.get("bad"):
         raise ValueError("no such address")
 """.strip()
+AWAITS = "import asyncio\nwhile True: await asyncio.sleep(.05)"
+CELLS = [HANDLERS, "b = %runqy board\nb", AWAITS]
 
 
-def test_queues_are_paused_resumed_and_purged_with_clicks(
-    open_notebook: Open, session: Session
+def test_queues_and_the_worker_are_worked_with_clicks_while_a_cell_awaits_too(
+    open_notebook: Open, redis: redis_py.Redis, session: Session
 ) -> None:
-    session.enqueue_many("images", [{"n": n} for n in range(12)])
     session.enqueue("mail", {}, delay=600)
-    notebook = open_notebook("overview.ipynb", [HANDLERS, "b = %runqy board\nb"])
+    ForeignWorker(redis, ("mail",)).beat()
+    notebook = open_notebook("overview.ipynb", CELLS)
     notebook.run(0, 1)
     board = BoardOnPage(notebook.page)
+
+    queues_are_paused_resumed_and_purged(notebook, board, session)
+    notebook.begin(2)
+    the_worker_is_started_resized_paused_and_stopped(notebook, board, session)
+
+    assert "*" in notebook.js("return panel.content.widgets[2].inputArea.promptNode.textContent;")
+
+
+def queues_are_paused_resumed_and_purged(
+    notebook: Notebook, board: BoardOnPage, session: Session
+) -> None:
+    session.enqueue_many("images", [{"n": n} for n in range(12)])
     board.count("images", "pending", "12")
 
     board.control("Queue").select_option("images")
@@ -70,17 +84,9 @@ def test_queues_are_paused_resumed_and_purged_with_clicks(
     assert violations(notebook.page) == []
 
 
-def test_the_worker_is_started_resized_paused_and_stopped_while_a_cell_awaits(
-    open_notebook: Open, redis: redis_py.Redis, session: Session
+def the_worker_is_started_resized_paused_and_stopped(
+    notebook: Notebook, board: BoardOnPage, session: Session
 ) -> None:
-    ForeignWorker(redis, ("mail",)).beat()
-    notebook = open_notebook(
-        "worker.ipynb",
-        [HANDLERS, "b = %runqy board\nb", "import asyncio\nwhile True: await asyncio.sleep(.05)"],
-    )
-    notebook.run(0, 1)
-    notebook.begin(2)
-    board = BoardOnPage(notebook.page)
     board.tab("Worker")
     board.says("No worker runs in this kernel.", "foreign", "Valkey")
     for word in ("Stop", "Pause"):
@@ -105,10 +111,9 @@ def test_the_worker_is_started_resized_paused_and_stopped_while_a_cell_awaits(
     board.button("Resume").click()
     board.says("This kernel's worker: running")
     board.tab("Overview")
-    board.count("mail_default", "failed", "1")
-    board.count("mail_default", "completed", "1")
+    board.count("mail", "failed", "1")
+    board.count("mail", "completed", "1")
     pictures(notebook, "board-overview")
     board.tab("Worker")
     board.button("Stop").click()
     board.says("Worker stopped; nothing was left running.", "No worker runs in this kernel.")
-    assert "*" in notebook.js("return panel.content.widgets[2].inputArea.promptNode.textContent;")

@@ -53,7 +53,7 @@ def test_every_move_and_every_fault_is_a_click_in_the_cell(
 ) -> None:
     connect = (
         f"import os; os.environ['RUNQY_STATE_DIR'] = {str(state_dir)!r}\n"
-        "%config Runqy.lease = 1.5\n%runqy connect --embedded"
+        "%config Runqy.lease = 1.0\n%runqy connect --embedded"
     )
     put = "for name in ['Ada', 'Bob']:\n    %runqy enqueue greet {'name': name} --id {name};"
     cells = [

@@ -37,12 +37,26 @@ def shelve(payload: Book):
 BOARD = "b = %runqy board\nb"
 
 
-def test_tasks_are_enqueued_with_form_json_and_tables_and_their_webhooks_replayed(
-    open_notebook: Open, lab: Lab, redis: redis_py.Redis
+def test_tasks_are_enqueued_looked_through_and_acted_on_with_every_control(
+    open_notebook: Open, lab: Lab, redis: redis_py.Redis, session: Session
 ) -> None:
-    notebook = open_notebook("enqueue.ipynb", [HANDLERS, BOARD])
+    """Strangers' texts are among them, and stay text."""
+    notebook = open_notebook("tasks.ipynb", [HANDLERS, BOARD])
     notebook.run(0, 1)
-    board = BoardOnPage(notebook.page)
+    board, before = BoardOnPage(notebook.page), len(lab.requests)
+
+    tasks_are_enqueued_with_form_json_and_tables_and_their_webhooks_replayed(notebook, board, redis)
+    tasks_are_looked_through_and_acted_on(notebook, board, redis, session)
+
+    notebook.page.wait_for_timeout(200)
+    strange = [url for url in lab.requests[before:] if not url.startswith(lab.url)]
+    assert (lab.dialogs, strange) == ([], [])
+    assert board.root.locator(".runqy-listed *:not(span):not(.runqy-line)").count() == 0
+
+
+def tasks_are_enqueued_with_form_json_and_tables_and_their_webhooks_replayed(
+    notebook: Notebook, board: BoardOnPage, redis: redis_py.Redis
+) -> None:
     json = board.control("Payload (JSON)")
 
     board.tab("Echoes")
@@ -124,8 +138,8 @@ def test_tasks_are_enqueued_with_form_json_and_tables_and_their_webhooks_replaye
     expect(board.button("Start receiver")).to_be_focused()
 
 
-def test_tasks_are_looked_through_and_acted_on(
-    open_notebook: Open, lab: Lab, redis: redis_py.Redis, session: Session
+def tasks_are_looked_through_and_acted_on(
+    notebook: Notebook, board: BoardOnPage, redis: redis_py.Redis, session: Session
 ) -> None:
     session.enqueue_many("orders_default", [{"n": n} for n in range(95)])
     for n in range(30):
@@ -134,9 +148,6 @@ def test_tasks_are_looked_through_and_acted_on(
     for text in hostile:
         redis.hset(f"asynq:t:{text}", mapping={"type": text, "payload": text, "error_msg": text})
         redis.zadd("asynq:orders_default:completed", {text: 4_000_000_000})
-    notebook = open_notebook("tasks.ipynb", ["%load_ext runqy_notebook", BOARD])
-    notebook.run(0, 1)
-    board, before = BoardOnPage(notebook.page), len(lab.requests)
     board.tab("Tasks")
     board.says("1 to 10 of 125 pending tasks")
 
@@ -192,7 +203,3 @@ def test_tasks_are_looked_through_and_acted_on(
     board.control("State").select_option("completed")
     board.control("Rows").select_option("50")
     board.says("1 to 50 of 50 completed tasks")
-    notebook.page.wait_for_timeout(200)
-    strange = [url for url in lab.requests[before:] if not url.startswith(lab.url)]
-    assert (lab.dialogs, strange) == ([], [])
-    assert board.root.locator(".runqy-listed *:not(span):not(.runqy-line)").count() == 0
