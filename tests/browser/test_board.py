@@ -31,6 +31,7 @@ CELLS = [HANDLERS, "b = %runqy board\nb", AWAITS]
 def test_queues_and_the_worker_are_worked_with_clicks_while_a_cell_awaits_too(
     open_notebook: Open, redis: redis_py.Redis, session: Session
 ) -> None:
+    session.enqueue_many("images", [{"n": n} for n in range(12)])
     session.enqueue("mail", {}, delay=600)
     ForeignWorker(redis, ("mail",)).beat()
     notebook = open_notebook("overview.ipynb", CELLS)
@@ -47,8 +48,6 @@ def test_queues_and_the_worker_are_worked_with_clicks_while_a_cell_awaits_too(
 def queues_are_paused_resumed_and_purged(
     notebook: Notebook, board: BoardOnPage, session: Session
 ) -> None:
-    session.enqueue_many("images", [{"n": n} for n in range(12)])
-    board.count("images", "pending", "12")
 
     board.control("Queue").select_option("images")
     board.control("Queue").focus()

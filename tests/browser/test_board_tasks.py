@@ -171,7 +171,7 @@ def tasks_are_looked_through_and_acted_on(
     expect(board.button("Next")).to_be_focused()
 
     board.open("order-12")
-    board.says("▸ order-12", "waiting", "No worker serves orders_default")
+    board.says("▸ order-12", "waiting")
     for name in ("order-10", "order-11"):
         board.box(name).check()
     board.says("held still, 2 ticked")
