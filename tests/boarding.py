@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 from runqy_notebook.session import Session
 from runqy_notebook.ui.board.panel import Context, Panel
 from runqy_notebook.ui.board.pulse import Pulse
+from runqy_notebook.ui.publish import Publisher
 from tests.waiting import wait_until
 
 P = TypeVar("P", bound=Panel)
@@ -31,13 +32,12 @@ def opened(
     """The panel, made and refreshed once; `names` are those of its notebook."""
     pulse, seen = Pulse(session), Seen()
     pulse.open()
-    shell = SimpleNamespace(user_ns=names or {})
-    publisher: Any = None
+    shell = SimpleNamespace(user_ns=names or {}, display_pub=None)
     panel = kind(
         Context(
             session,
             shell,
-            publisher,
+            Publisher(shell),
             pulse,
             lambda made, place: seen.cards.append(made),
             seen.said.append,
@@ -91,6 +91,20 @@ def names_of(panel: Panel) -> list[str]:
     return [each.description for each in parts(panel.widget) if getattr(each, "description", "")]
 
 
+def rows(panel: Any) -> list[str]:
+    """What one may click on in the rows of its list."""
+    import html5lib
+
+    found = html5lib.parseFragment(panel._rows._told.value, namespaceHTMLElements=False)
+    names = (each for each in found.iter() if "runqy-name" in each.get("class", ""))
+    return ["".join(each.itertext()) for each in names]
+
+
+def place(panel: Any, label: str) -> int:
+    """The number of the row with this label, or with that of what is open."""
+    return [each.removeprefix("▸ ") for each in rows(panel)].index(label) + 1
+
+
 def is_pale(control: Any) -> bool:
     """Whether it shows that it would do nothing now."""
     return "runqy-pale" in control._dom_classes
@@ -104,7 +118,7 @@ def told(panel: Panel) -> str:
 
 
 ELEMENTS = {"div", "span", "strong", "pre", "code", "table", "tbody", "tr", "th", "td"}
-ATTRIBUTES = {"style", "role", "class"}
+ATTRIBUTES = {"style", "role", "class", "aria-label", "aria-current"}
 
 
 def assert_is_dead(html: str) -> None:
@@ -124,13 +138,17 @@ def assert_is_readable(text: str) -> None:
     assert not odd, odd
 
 
+def _without_our_style(html: str) -> str:
+    return html.partition("</style>")[2] if html.startswith("<style>") else html
+
+
 def assert_shows_text_only(panel: Panel) -> None:
     """All that a panel shows, now and as a still, is text."""
     import ipywidgets
 
     for each in parts(panel.widget):
-        if isinstance(each, ipywidgets.HTML) and not each.value.startswith("<style>"):
-            assert_is_dead(each.value)
+        if isinstance(each, ipywidgets.HTML):
+            assert_is_dead(_without_our_style(each.value))
         for trait in ("description", "tooltip", "placeholder"):
             text = getattr(each, trait, None) or ""
             assert_is_readable(text.replace("\u200b", ""))  # ipywidgets' own

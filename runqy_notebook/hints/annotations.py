@@ -23,6 +23,7 @@ from typing import Any, Final, Literal, Union, get_args, get_origin
 from runqy_notebook.errors import PayloadError
 from runqy_notebook.hints.docstring import described
 from runqy_notebook.hints.field import MISSING, Field, Kind, spelled
+from runqy_notebook.hints.models import validator_of
 from runqy_notebook.wire.payload import encode_value
 
 DEEPEST: Final = 6
@@ -79,7 +80,8 @@ def _read(hint: Any, name: str, level: int) -> Field:
         if issubclass(origin, enum.Enum):
             return _choice(name, [member.value for member in origin])
         if (parts := _parts(origin, level)) is not None:
-            return _worded(Field(name, Kind.OBJECT, fields=tuple(parts)))
+            model = origin if validator_of(origin) else None
+            return _worded(Field(name, Kind.OBJECT, fields=tuple(parts), model=model))
         for known, kind in _SIMPLE.items():
             if issubclass(origin, known):
                 return _worded(Field(name, kind))

@@ -51,6 +51,7 @@ class Field:
     choices: tuple[Any, ...] = ()
     fields: tuple[Field, ...] = ()
     item: Field | None = None
+    model: Any = None  # an object's class that checks more than types
 
     @property
     def words(self) -> str:

@@ -29,6 +29,7 @@ class Hints:
     fields: tuple[Field, ...] = ()
     source: str = ""
     summary: str = ""  # the first sentence of the handler's docstring
+    model: type | None = None  # of the payload, where it checks more than types
 
 
 def hints_of(handler: Handler) -> Hints:
@@ -43,7 +44,7 @@ def hints_of(handler: Handler) -> Hints:
     if root.kind is Kind.OBJECT and root.fields:
         help_of = {each.name: each.help for each in told}
         fields = [f if f.help else replace(f, help=help_of.get(f.name, "")) for f in root.fields]
-        return Hints(tuple(fields), "type hints", summary)
+        return Hints(tuple(fields), "type hints", summary, root.model)
     return Hints(told, "docstring" if told else "", summary)
 
 

@@ -6,10 +6,12 @@ import json
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any, Final
 
 from runqy_notebook.errors import did_you_mean
 from runqy_notebook.hints.field import Field, Kind, spelled
+from runqy_notebook.hints.models import complaints
 
 MOST_PROBLEMS: Final = 20
 
@@ -71,14 +73,13 @@ def _parsed(text: str) -> Any:
         return Mistake(1, 1, "a number has too many digits.")
 
 
-def problems(fields: Sequence[Field], payload: dict[str, Any]) -> list[Problem]:
-    """Where the payload is not what the fields say; the first 20."""
-    found = []
-    for problem in _in_object(fields, payload, ""):
-        found.append(problem)
-        if len(found) == MOST_PROBLEMS:
-            break
-    return found
+def problems(
+    fields: Sequence[Field], payload: dict[str, Any], model: type | None = None
+) -> list[Problem]:
+    """Where the payload is not what the fields say, or what the model does that they were read
+    from; the first 20.
+    """
+    return list(islice(_in_object(fields, payload, "", model), MOST_PROBLEMS))
 
 
 def value_of(field: Field, text: str) -> Any:
@@ -161,7 +162,25 @@ def _place(text: str, at: int) -> tuple[int, int]:
     return text.count("\n", 0, at) + 1, at - (text.rfind("\n", 0, at) + 1) + 1
 
 
-def _in_object(fields: Sequence[Field], value: dict[str, Any], path: str) -> Iterator[Problem]:
+def _in_object(
+    fields: Sequence[Field], value: dict[str, Any], path: str, model: type | None = None
+) -> Iterator[Problem]:
+    """What is wrong with an object. A model has the last word, as it may take text for a number;
+    the words are ours where we have some.
+    """
+    found = _in_fields(fields, value, path)
+    if model is None:
+        yield from found
+        return
+    ours = {problem.path: problem for problem in islice(found, MOST_PROBLEMS)}
+    for at, what in complaints(model, value):
+        if at:
+            yield ours.get(f"{path}{at}", Problem(f"{path}{at}", what))
+        else:
+            yield Problem(f"{path.rstrip('.') or 'The payload'}:", what)
+
+
+def _in_fields(fields: Sequence[Field], value: dict[str, Any], path: str) -> Iterator[Problem]:
     names = {field.name for field in fields}
     for field in fields:
         if field.name in value:
@@ -180,7 +199,7 @@ def _of(field: Field, value: Any, path: str) -> Iterator[Problem]:
     ):
         yield Problem(path, f"is {spelled(value)}, not {_wanted(field)}.")
     elif field.kind is Kind.OBJECT:
-        yield from _in_object(field.fields, value, f"{path}.")
+        yield from _in_object(field.fields, value, f"{path}.", field.model)
     elif field.item is not None:
         for at, each in enumerate(value):
             yield from _of(field.item, each, f"{path}[{at}]")

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import sys
 import threading
+import time
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 from uuid import uuid4
@@ -23,6 +24,7 @@ INTERVAL = 0.1  # seconds between two rounds of the painter
 MOST_AT_ONCE = 30
 """Outputs painted in a round: a Jupyter server drops what comes above 1,000 messages a second."""
 BYTES_A_SECOND = 400_000  # and above 1 MB a second
+_CATCHING_UP = 1.0  # seconds in which messages are taken that waited for a cell's end
 _IDLE = 5.0  # seconds until a painter with nothing to do ends
 
 
@@ -67,6 +69,7 @@ class Publisher:
         self._pub = shell.display_pub
         self._parent = getattr(self._pub, "parent_header", {})
         self._is_running = True  # a cell is: the one that loads us
+        self._began = self._ended = time.monotonic()  # of the latest cells, one after the other
         self._changed: dict[Output, None] = {}  # in the order of their changes
         self._at_risk: set[Output] = set()  # painted while no cell was running
         self._painting = threading.RLock()
@@ -138,11 +141,22 @@ class Publisher:
         for state, of in (("idle", parent), ("busy", self._parent)):
             session.send(socket, "status", {"execution_state": state}, parent=of)
 
+    def late(self) -> float:
+        """How many seconds ago a message of the page may have been sent that is taken now: those
+        for the main thread wait until a cell ends.
+        """
+        now = time.monotonic()
+        is_main = threading.current_thread() is threading.main_thread()
+        is_just_free = not self._is_running and now - self._ended < _CATCHING_UP
+        return now - self._began if is_main and is_just_free else 0.0
+
     # --- cells ----------------------------------------------------------------------------------
 
     def _cell_begins(self, info: Any = None) -> None:
         self._parent = getattr(self._pub, "parent_header", {})
         self._is_running = True
+        if time.monotonic() - self._ended > _CATCHING_UP:
+            self._began = time.monotonic()
         self.cell = object()
         # People's frontends name the cell in their request, nbclient and papermill do not.
         self.cell_id = getattr(info, "cell_id", None)
@@ -155,6 +169,7 @@ class Publisher:
     def _cell_ends(self, result: object = None) -> None:
         self.flush()
         self._is_running = False
+        self._ended = time.monotonic()
 
     # --- painting -------------------------------------------------------------------------------
 

@@ -7,13 +7,26 @@ from pathlib import Path
 from typing import Any
 
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import Locator, Page, TimeoutError, expect  # noqa: A004
 
 from tests.browser.lab import Notebook
 
 WIDTHS = (1280, 600)
 PICTURES = Path(__file__).parents[2] / "out" / "browser"
 SERIOUS = ("serious", "critical")
+_SAYS = "([node, text]) => node.textContent.replace(/\\s+/g, ' ').includes(text)"
+_COUNTS = """([queue, column, text]) =>
+    [...document.querySelectorAll('.runqy-queues tr')].some(row =>
+        row.querySelector('th').innerText.split(/\\s/)[0] === queue
+        && row.querySelector(`[data-of='${column}']`)?.innerText === text)"""
+_SETTLED = """async node => {
+    for (let same = 0, size = ''; same < 4; ) {
+        await new Promise(requestAnimationFrame);
+        const now = `${node.clientWidth} ${node.clientHeight}`;
+        same = now === size ? same + 1 : 0;
+        size = now;
+    }
+}"""
 
 
 class BoardOnPage:
@@ -46,14 +59,44 @@ class BoardOnPage:
         header = self.page.get_by_role("rowheader", name=name)
         return self.root.get_by_role("row").filter(has=header)
 
+    def place(self, name: str) -> int:
+        """The number of the row of a list that has this name."""
+        name_of = self.page.get_by_role("cell", name=re.compile(rf"^(▸ )?{re.escape(name)}$"))
+        row = self.root.get_by_role("row").filter(has=name_of).filter(visible=True)
+        return int(row.get_by_role("rowheader").inner_text().removeprefix("Row"))
+
+    def name_at(self, place: int) -> str:
+        """What stands in this row of a list now."""
+        names = self.root.locator(f".runqy-name.runqy-at-{place}")
+        return names.filter(visible=True).inner_text().removeprefix("▸ ")
+
+    def box(self, name: str) -> Locator:
+        """The box that ticks the row of this name."""
+        return self.root.get_by_label(f"Select row {self.place(name)}", exact=True)
+
+    def open(self, name: str) -> None:
+        """Clicks on the row of this name."""
+        self.button(f"Show row {self.place(name)}").click()
+
     def says(self, *texts: str) -> None:
         """Returns once the board says each of these."""
         for text in texts:
-            expect(self.root).to_contain_text(text)
+            says(self.root, text)
 
     def count(self, queue: str, column: str, text: str) -> None:
         """Returns once this cell of the overview has this text."""
-        expect(self.row(queue).locator(f"[data-of='{column}']")).to_have_text(text)
+        self.page.wait_for_function(_COUNTS, arg=[queue, column, text])
+
+
+def says(root: Locator, text: str) -> None:
+    """Returns once this says that: looked at in each frame, where Playwright's own `expect` looks
+    once a second after a while.
+    """
+    try:
+        node = root.element_handle()
+        root.page.wait_for_function(_SAYS, arg=[node, text])
+    except TimeoutError:
+        expect(root).to_contain_text(text, timeout=1)
 
 
 def pictures(notebook: Notebook, name: str) -> None:
@@ -69,7 +112,7 @@ def pictures(notebook: Notebook, name: str) -> None:
         notebook.lab.theme(theme)
         for width in WIDTHS:
             page.set_viewport_size({"width": width, "height": 1000})
-            page.wait_for_timeout(300)
+            board.root.evaluate(_SETTLED)
             board.root.screenshot(path=PICTURES / f"{name}-{theme.lower()}-{width}.png")
             assert board.root.evaluate("node => node.scrollWidth <= node.clientWidth + 1"), width
         assert violations(page) == [], theme

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import nbformat
 from playwright.sync_api import Locator, Page, expect
@@ -73,7 +73,8 @@ def is_begun(page: Page, n: int, prompt: Locator) -> bool:
     if prompt.inner_text().strip() in ("[ ]:", ""):
         page.locator(".jp-Notebook .jp-CodeCell .cm-content").nth(n).click()
         page.keyboard.press("Shift+Enter")
-        page.wait_for_timeout(500)
+        with suppress(AssertionError):
+            expect(prompt).not_to_have_text(re.compile(r"^(\[ \]:)?$"), timeout=500)
     return prompt.inner_text().strip() not in ("[ ]:", "")
 
 

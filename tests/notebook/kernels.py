@@ -129,6 +129,10 @@ class Kernel:
         assert ran.status == "ok", ran.error
         return ran
 
+    def send(self, kind: str, **content: Any) -> None:
+        """Sends what a page sends, on the channel of the cells."""
+        self.client.shell_channel.send(self.client.session.msg(kind, content))
+
     def finish(self, message_id: str) -> Ran:
         """What the cell gave, once the kernel is idle again."""
         reply = self._reply(message_id)

@@ -5,16 +5,20 @@ from __future__ import annotations
 from tests.notebook.kernels import Kernel
 from tests.notebook.test_board import LEFT, WIDGETS
 
-WORK = """
+UNTIL = """
 import time
-from tests.boarding import named, parts
-enqueue, tasks, echoes = b.panels[1], b.panels[2], b.panels[4]
 def until(holds):
     for _ in range(500):
         if holds():
             return True
         time.sleep(0.02)
     return False
+def is_at(name):
+    return lambda: name in tasks._rows._told.value and tasks.list.tasks[0].id == name
+"""
+WORK = f"""{UNTIL}
+from tests.boarding import named, parts
+enqueue, tasks, echoes = b.panels[1], b.panels[2], b.panels[4]
 for n in (1, 2, 4):
     b._tab.selected_index = n
     assert until(lambda: any(parts(b.panels[n].widget)))
@@ -25,8 +29,8 @@ named(enqueue, "Enqueue").click()
 assert until(lambda: enqueue._place.widget.outputs)
 assert until(lambda: len(enqueue._place.widget.outputs) == 2)  # the card's buttons come
 b._tab.selected_index = 2
-assert until(lambda: tasks.list.tasks and tasks._rows._rows)
-tasks._rows._rows[0]._button.click()
+assert until(lambda: tasks.list.tasks and tasks._rows._places)
+tasks._rows._places[0][-1].click()
 assert until(lambda: len(tasks._place.widget.outputs) == 2)
 """
 
@@ -55,3 +59,27 @@ def test_a_still_shows_the_tasks_that_wait(kernel: Kernel) -> None:
     assert "&lt;b&gt;1&lt;/b&gt;" in first["text/html"]
     assert "1 to 1 of 1 pending task" in first["text/plain"]
     assert "first" in first["text/plain"]
+
+
+def test_a_click_that_waited_for_a_cell_while_the_list_changed_ticks_nothing(
+    kernel: Kernel,
+) -> None:
+    """The page showed `first` in that row, and `second` stands there when the click is heard."""
+    for name in ("first", "second"):
+        kernel.run(f"%runqy enqueue nobody {{}} --id {name};")
+    kernel.run("from runqy_notebook import current; s = current.session()")
+    kernel.run_as_a_person("b = s.board()\nb")
+    kernel.run(
+        f"{UNTIL}\ntasks = b.panels[2]; b._tab.selected_index = 2\nassert until(is_at('first'))"
+    )
+    box = kernel.run("print(tasks._rows._places[0][0].comm.comm_id)").stdout.strip()
+
+    running = kernel.begin("s.delete('first'); assert until(is_at('second')); time.sleep(0.6)")
+    kernel.send("comm_msg", comm_id=box, data={"method": "update", "state": {"value": True}})
+    ran = kernel.finish(running)
+    heard = kernel.run("print(until(lambda: 'Nothing was ticked' in b._said))").stdout
+
+    assert ran.status == "ok", ran.error
+    assert heard == "True\n"
+    assert kernel.run("print(tasks._actions.ticked)").stdout == "{}\n"
+    kernel.run("b.close()")

@@ -10,7 +10,7 @@ import pytest
 
 from runqy_notebook.session import Session
 from runqy_notebook.ui.board.echoes import Echoes
-from tests.boarding import Seen, is_pale, looked_at, named, names_of, opened, parts, told, until
+from tests.boarding import Seen, is_pale, looked_at, named, names_of, opened, rows, told, until
 from tests.echo.senders import post
 
 Opened = tuple[Echoes, Seen]
@@ -20,11 +20,6 @@ Opened = tuple[Echoes, Seen]
 def panel(session: Session) -> Iterator[Opened]:
     with opened(Echoes, session) as made:
         yield made
-
-
-def rows(panel: Echoes) -> list[str]:
-    classes = [e for e in parts(panel.widget) if "runqy-row" in getattr(e, "_dom_classes", ())]
-    return [each.description for each in classes]
 
 
 def click(panel: Echoes, seen: Seen, name: str) -> str:
@@ -101,7 +96,7 @@ def test_a_receipt_is_looked_at_and_sent_again(panel: Opened, session: Session) 
     send(session, task_id="t1", words="<b>bold</b>")
     until(board, lambda: rows(board) == ["w1"], "not shown")
 
-    named(board, "w1").click()
+    named(board, "Show row 1").click()
     looked_at(board)
     detail = told(board)
     answered = click(board, seen, "Replay")
@@ -120,7 +115,7 @@ def test_without_a_receiver_a_replay_says_what_to_do(panel: Opened, session: Ses
     click(board, seen, "Start receiver")
     send(session, n=1)
     until(board, lambda: rows(board) == ["w1"], "not shown")
-    named(board, "w1").click()
+    named(board, "Show row 1").click()
     looked_at(board)
     click(board, seen, "Stop receiver")
 

@@ -9,6 +9,7 @@ from typing import Literal, TypedDict
 import pandas as pd
 import pytest
 import redis as redis_py
+from pydantic import BaseModel, Field
 
 from runqy_notebook.errors import RunqyNotice
 from runqy_notebook.session import Session
@@ -22,6 +23,11 @@ class Book(TypedDict, total=False):
     pages: int
     kind: Literal["novel", "poems"]
     tags: list[str]
+
+
+class Letter(BaseModel):
+    to: str = Field(min_length=1)
+    copies: int = Field(1, ge=1)
 
 
 Opened = tuple[Enqueue, Seen]
@@ -102,6 +108,29 @@ def test_what_is_wrong_is_told_as_one_types(panel: Opened, text: str, what: str)
     named(panel[0], "Payload (JSON)").value = text
 
     assert what in told(panel[0])
+
+
+def test_what_a_pydantic_model_refuses_is_told_as_one_types_in_the_form_or_the_json(
+    panel: Opened,
+) -> None:
+    @task(queue="letters")
+    def send_letter(payload: Letter) -> None:
+        """Sends."""
+
+    (board, seen) = panel
+    choose(board, "letters")
+    named(board, "to").value = "Emma"
+    named(board, "copies").value = "0"
+    in_form = told(board)
+    named(board, "copies").value = "1"
+    mended = told(board)
+    named(board, "Payload (JSON)").value = '[{"to": "Emma"}, {"to": ""}]'
+    in_json = told(board)
+
+    assert "⚠ copies is 0: input should be greater than or equal to 1." in in_form
+    assert "⚠" not in mended
+    assert "item 2: to is &#34;&#34;: string should have at least 1 character." in in_json
+    assert send(board, seen) == "Enqueued 2 tasks in letters_default."
 
 
 def test_a_mistake_keeps_enqueue_off_and_a_doubt_does_not(panel: Opened) -> None:

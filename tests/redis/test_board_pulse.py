@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -141,6 +142,19 @@ def test_what_strangers_publish_neither_grows_it_nor_breaks_it(pulse: Pulse, clo
     assert (second.waited, second.ran) == (0.0, 0.0)
     assert len(pulse._waiting) <= MOST_UNDER_WAY
     assert len(pulse._queues) < 300
+
+
+def test_only_what_a_person_does_ends_a_rest(pulse: Pulse) -> None:
+    pulse.nudge()
+    pulse.rest(0.01)
+    pulse.wake()
+
+    pulse.rest(3600)
+    pulse.wait(3600)
+
+    began = time.monotonic()
+    pulse.rest(0.05)
+    assert time.monotonic() - began >= 0.05
 
 
 def test_after_its_close_nothing_is_heard(session: Session, clock: Clock) -> None:

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 import redis as redis_py
 
 from runqy_notebook.session import Session
+from runqy_notebook.ui.board import showings
 from runqy_notebook.ui.board.echoes import Echoes
 from runqy_notebook.ui.board.enqueue import Enqueue
-from runqy_notebook.ui.board.rows import _Row
-from runqy_notebook.ui.board.task_list import TaskList
-from runqy_notebook.ui.board.tasks import Tasks
+from runqy_notebook.ui.board.tasks import CHANGED, Tasks
 from runqy_notebook.wire.states import State
 from tests.boarding import (
     Seen,
@@ -25,6 +25,8 @@ from tests.boarding import (
     names_of,
     opened,
     parts,
+    place,
+    rows,
     told,
     until,
 )
@@ -44,12 +46,6 @@ def panel(session: Session, redis: redis_py.Redis) -> Iterator[Opened]:
     with opened(Tasks, session) as made:
         until(made[0], lambda: bool(rows(made[0])), "nothing is shown")
         yield made
-
-
-def rows(panel: Any) -> list[str]:
-    """The labels of the rows that are shown."""
-    classes = [e for e in parts(panel.widget) if "runqy-row" in getattr(e, "_dom_classes", ())]
-    return [each.description for each in classes]
 
 
 def t(*numbers: int) -> list[str]:
@@ -154,30 +150,130 @@ def test_the_task_whose_id_was_pasted_is_found_in_any_state(
 def test_a_click_shows_the_card_and_marks_the_row(panel: Opened) -> None:
     (board, seen) = panel
 
-    named(board, "t03").click()
+    named(board, f"Show row {place(board, 't03')}").click()
     until(board, lambda: bool(seen.cards), "no card")
 
     assert [card.id for card in seen.cards] == ["t03"]
     assert rows(board)[3] == "▸ t03"
 
 
-def test_while_something_is_ticked_the_list_holds_still(
-    panel: Opened, redis: redis_py.Redis
+def in_a_minute(board: Tasks) -> None:
+    """The next look of the board, some time later: it reads what is due then."""
+    now = board.list._clock()
+    board.list._clock = lambda: now + 60
+    looked_at(board)
+
+
+@pytest.mark.parametrize("held_by", ["Select row 2", "Hold still"])
+def test_while_something_is_ticked_or_a_person_says_so_the_list_holds_still(
+    panel: Opened, redis: redis_py.Redis, held_by: str
 ) -> None:
     (board, _) = panel
-    named(board, "Tick t01").value = True
+    named(board, held_by).value = True
     looked_at(board)
 
     redis.rpop("asynq:mail_default:pending", 5)
-    board.list.read_anew()
-    looked_at(board)
-    held = rows(board)
-    named(board, "Tick t01").value = False
-    board.list.read_anew()
-    looked_at(board)
+    in_a_minute(board)
+    held, caption = rows(board), told(board)
+    named(board, held_by).value = False
+    in_a_minute(board)
 
     assert held == t(*range(10))
+    assert "held still" in caption
     assert rows(board)[0] == "t05"
+
+
+def test_what_is_asked_for_is_shown_although_the_list_is_held(panel: Opened) -> None:
+    (board, seen) = panel
+    named(board, "Hold still").value = True
+
+    named(board, "Next").click()
+    looked_at(board)
+    tick(board, "t11", "t12")
+    said = act(board, seen, "Cancel")
+    until(board, lambda: "t11" not in rows(board), "what was cancelled is there still")
+
+    assert said == "Cancelled 2 tasks."
+    assert rows(board)[:2] == t(10, 13)
+
+
+@pytest.fixture
+def hands(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
+    """A person takes an hour to notice what changed, but for what was seen to the end."""
+    monkeypatch.setattr(showings, "SETTLE", 3600)
+    return lambda: monkeypatch.setattr(showings, "SETTLE", 0)
+
+
+def test_a_click_goes_to_the_task_that_the_person_saw(
+    panel: Opened, redis: redis_py.Redis, hands: Callable[[], None]
+) -> None:
+    """Others took the places of all in the moment of the click."""
+    (board, seen) = panel
+    redis.rpop("asynq:mail_default:pending", 5)
+    in_a_minute(board)
+    moved = rows(board)
+
+    named(board, "Show row 3").click()
+    until(board, lambda: bool(seen.cards), "no card")
+    named(board, "Select row 1").value = True
+    looked_at(board)
+
+    assert moved == t(*range(5, 15))
+    assert [card.id for card in seen.cards] == ["t02"]
+    assert list(board._actions.ticked) == ["t00"]
+    assert rows(board) == ["t00", "t01", "▸ t02", *t(*range(3, 10))]
+    assert [named(board, f"Select row {n}").value for n in range(1, 11)] == [True] + [False] * 9
+    named(board, "Select row 1").value = False
+    assert board._actions.ticked == {}
+
+
+def test_a_click_on_what_a_person_noticed_goes_there(
+    panel: Opened, redis: redis_py.Redis, hands: Callable[[], None]
+) -> None:
+    (board, _) = panel
+    redis.rpop("asynq:mail_default:pending", 5)
+    in_a_minute(board)
+    hands()
+
+    named(board, "All on this page").value = True
+
+    assert list(board._actions.ticked) == t(*range(5, 15))
+
+
+def test_a_page_that_was_asked_for_is_meant_at_once(
+    panel: Opened, hands: Callable[[], None]
+) -> None:
+    (board, _) = panel
+    named(board, "Next").click()
+    looked_at(board)
+
+    named(board, "Select row 1").value = True
+
+    assert list(board._actions.ticked) == ["t10"]
+
+
+def test_a_click_that_waited_while_the_list_changed_does_nothing_and_says_so(
+    panel: Opened, redis: redis_py.Redis, hands: Callable[[], None]
+) -> None:
+    """It waited until a cell ended that had begun before the change."""
+    (board, seen) = panel
+    hands()
+    publisher = board.context.publisher
+    redis.rpop("asynq:mail_default:pending", 5)
+    in_a_minute(board)
+    publisher._is_running = False
+    publisher._began, publisher._ended = time.monotonic() - 3600, time.monotonic()
+
+    for name in ("Select row 1", "All on this page"):
+        named(board, name).value = True
+        assert named(board, name).value
+        looked_at(board)
+        assert not named(board, name).value
+    named(board, "Show row 1").click()
+
+    assert board._actions.ticked == {}
+    assert [each.partition(".")[0] for each in seen.said] == [CHANGED.rstrip(".")] * 3
+    assert seen.cards == []
 
 
 def act(panel: Tasks, seen: Seen, *names: str) -> str:
@@ -192,7 +288,7 @@ def act(panel: Tasks, seen: Seen, *names: str) -> str:
 
 def tick(panel: Tasks, *ids: str) -> None:
     for each in ids:
-        named(panel, f"Tick {each}").value = True
+        named(panel, f"Select row {place(panel, each)}").value = True
 
 
 def test_several_tasks_are_cancelled_run_again_and_deleted(
@@ -262,41 +358,42 @@ def test_what_cannot_be_done_is_said(panel: Opened, redis: redis_py.Redis) -> No
     assert "t01" in said
 
 
-def test_rows_are_used_again_and_a_quiet_refresh_writes_nothing(panel: Opened) -> None:
-    (board, _) = panel
-    made = [each for each in board._rows._rows if isinstance(each, _Row)]
-    named(board, "Next").click()
-    looked_at(board)
-    written: list[object] = []
-    for each in parts(board.widget):
-        each.observe(lambda change: written.append(change["owner"]))
-        each.layout.observe(lambda change: written.append(change["owner"]))
-
-    for _ in range(3):
-        board.list.read_anew()
-        looked_at(board)
-
-    assert written == []
-    assert [each is was for each, was in zip(board._rows._rows, made, strict=True)] == [True] * 10
+def written(panel: Any) -> list[object]:
+    """What is written to the page from now on."""
+    found: list[object] = []
+    for each in parts(panel.widget):
+        for one in (each, each.layout):
+            one.observe(lambda change: found.append(change["owner"]))
+    return found
 
 
-def test_a_list_that_changes_all_over_is_read_less_often(
-    session: Session, redis: redis_py.Redis
+def test_a_page_that_changes_all_over_is_one_message_and_a_quiet_one_none(
+    panel: Opened, redis: redis_py.Redis
 ) -> None:
-    """Ten rows are thirty messages to the page."""
-    now = [0.0]
-    listed = TaskList(session, lambda: now[0])
-    redis.sadd("asynq:queues", "mail_default")
-    first: list[str] = []
+    """However many rows there are, and fewer than before too."""
+    (board, _) = panel
+    controls = board._rows.widget.children
+    found, seen = written(board), []
 
-    for version, at in enumerate([0.0, 1.0, 2.0, 4.0, 5.1]):
-        redis.delete("asynq:mail_default:pending")
-        redis.lpush("asynq:mail_default:pending", *(f"v{version}-{n}" for n in range(10)))
-        now[0] = at
-        listed.look(version)
-        first.append(listed.tasks[0].id[:2])
+    for n in (0, 10, 31):
+        redis.rpop("asynq:mail_default:pending", n)
+        in_a_minute(board)
+        seen.append((found.count(board._rows._told), len(found)))
+        found.clear()
 
-    assert first == ["v0", "v1", "v1", "v1", "v4"]
+    assert [n for n, _ in seen] == [0, 1, 1]
+    assert [n for _, n in seen[:2]] == [0, 3]  # and the caption, and how many pages there are
+    assert board._rows.widget.children is controls
+
+
+def test_controls_of_places_without_a_row_are_hidden_by_the_same_message(panel: Opened) -> None:
+    (board, _) = panel
+    named(board, "Page").value = 5
+    looked_at(board)
+
+    assert len(rows(board)) == 5
+    assert " > :nth-child(n+12):not(:focus, :focus-within)" in board._rows._told.value
+    assert board._rows.widget.children[11].description == "Select row 6"
 
 
 def test_a_still_of_a_panel_that_nobody_opened_shows_the_first_page(
@@ -337,7 +434,7 @@ def test_strangers_texts_are_text_in_every_panel(session: Session, redis: redis_
     with opened(Echoes, session) as (echoes, _):
         until(echoes, lambda: len(rows(echoes)) == 10, "not shown")
         for label in rows(echoes):
-            named(echoes, label).click()
+            named(echoes, f"Show row {place(echoes, label)}").click()
             looked_at(echoes)
             assert_shows_text_only(echoes)
     with opened(Enqueue, session) as (enqueue, _):

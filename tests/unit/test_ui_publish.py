@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
 from typing import Any
 
+import pytest
 from IPython.core.displaypub import DisplayPublisher
 from IPython.core.events import EventManager, available_events
 
+from runqy_notebook.ui import publish
 from runqy_notebook.ui.publish import Output, Publisher
 from tests.waiting import wait_until
 
@@ -58,3 +61,30 @@ def test_a_terminal_is_not_live_and_gets_no_updates() -> None:
 
     assert not publisher.is_live
     assert calls == []
+
+
+def test_only_on_the_main_thread_right_after_a_cell_a_message_may_have_waited(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It waited no longer than since the first of the cells that followed each other began."""
+    now, late = [100.0], []
+    monkeypatch.setattr(publish, "time", SimpleNamespace(monotonic=lambda: now[0]))
+    publisher = Publisher(SimpleNamespace(display_pub=DisplayPublisher()))
+    publisher._cell_ends()
+    for at, step in [
+        (200.0, publisher._cell_begins),
+        (230.0, publisher._cell_ends),
+        (230.1, publisher._cell_begins),
+        (230.5, publisher._cell_ends),
+        (240.0, lambda: None),
+    ]:
+        now[0] = at
+        step()
+        late.append(publisher.late())
+        now[0] += 0.1
+    with ThreadPoolExecutor(1) as others:
+        now[0] = 230.6
+        elsewhere = others.submit(publisher.late).result()
+
+    assert late == [0.0, 30.0, 0.0, 30.5, 0.0]
+    assert (publisher.late(), elsewhere) == (pytest.approx(30.6), 0.0)

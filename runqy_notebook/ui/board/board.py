@@ -21,6 +21,7 @@ from runqy_notebook.ui.publish import Bundle, Output, Publisher
 from runqy_notebook.ui.text import cleaned, clock
 
 INTERVAL: Final = 0.25  # seconds between two refreshes
+PROMPT: Final = 0.1  # and where a person did something
 PATIENCE: Final = 1.0  # seconds after which one comes although nothing changed
 STILL_EVERY: Final = 10.0  # seconds between two stills: each is as large as the board
 STILL_ALONE_EVERY: Final = 2.0  # and where the still is all there is to see
@@ -172,7 +173,8 @@ class Board:
             except Exception as error:  # noqa: BLE001 - a thread's edge
                 self._said = f"The board could not be brought up to date: {error!r}"
             self._keep_still()
-            self._stopping.wait(INTERVAL)
+            if not self._stopping.wait(PROMPT):
+                self.pulse.rest(INTERVAL - PROMPT)
 
     def _join(self) -> None:
         thread = self._thread
@@ -237,5 +239,9 @@ class Board:
     def _second_bundle(self) -> Bundle:
         if self.is_closed:
             return {}
-        still = html.rendered("board/last_seen.html", still=Markup(self.html()))  # noqa: S704 - ours
+        still = html.rendered(
+            "board/last_seen.html",
+            at=clock(time.time()),
+            still=Markup(self.html()),  # noqa: S704 - ours
+        )
         return {"text/html": still, "text/plain": self.text()}

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any, Final
 
 from runqy_notebook.echo.receipts import Receipt
 from runqy_notebook.errors import UsageError
 from runqy_notebook.ui import html
-from runqy_notebook.ui.board.panel import Context, Panel, set_trait
-from runqy_notebook.ui.board.rows import Entry, Rows, set_pale
+from runqy_notebook.ui.board.panel import Context, Panel, set_pale, set_trait
+from runqy_notebook.ui.board.rows import MOST, Entry, Rows
 from runqy_notebook.ui.board.task_text import columns
 from runqy_notebook.ui.echo_text import tone_of
 from runqy_notebook.ui.text import cleaned, cleaned_line, clock, counted
 
 SHOWN: Final = 10
+LIST_EVERY: Final = 0.5  # seconds
 HEAD: Final = ("id", "verdict", "request", "task", "when", "body")
 
 
@@ -26,6 +28,8 @@ class Echoes(Panel):
         super().__init__(context)
         self._open = ""  # the id of the receipt that is looked at
         self._newer = 0  # receipts before those shown
+        self._turns = 0  # of pages, so far
+        self._due_at = 0.0  # when the list is brought up to date again
         self._anchor = ""  # the receipt that an older page begins with
 
     def make(self) -> Any:
@@ -45,7 +49,8 @@ class Echoes(Panel):
         self._later = button("Newer", "The webhooks after these")
         self._later.on_click(lambda button: self._turn(-1))
         self._caption = ipywidgets.HTML()
-        self._rows = Rows(self._clicked, width="5em")
+        self._rows = Rows("Webhooks", self._clicked, late=self.context.publisher.late)
+        self._rows.widget.add_class("runqy-short")
         self._detail = ipywidgets.HTML()
         self._to = ipywidgets.Text(
             description="Send to", placeholder="the receiver, or a URL",
@@ -56,7 +61,7 @@ class Echoes(Panel):
         self._again = ipywidgets.HBox([self._to, self._replay], layout={**wrap, "display": "none"})
         return ipywidgets.VBox(
             [
-                ipywidgets.HTML(html.rendered("board/rows_style.html")),
+                ipywidgets.HTML(html.rendered("board/rows_style.html", most=MOST)),
                 ipywidgets.HBox([self._switch, self._status], layout=wrap),
                 ipywidgets.HBox([self._later, self._earlier, self._caption], layout=wrap),
                 self._rows.widget,
@@ -75,8 +80,12 @@ class Echoes(Panel):
             if each
         ]
         set_trait(self._status, "value", html.rendered("board/receiver.html", urls=words))
+        if time.monotonic() < self._due_at:
+            return
+        self._due_at = time.monotonic() + LIST_EVERY
         shown, kept = self._shown()
-        self._rows.show([_entry(each, is_open=each.id == self._open) for each in shown])
+        entries = [_entry(each, is_open=each.id == self._open) for each in shown]
+        self._rows.show(entries, self._turns)
         told = self._told(len(kept))
         set_trait(self._caption, "value", html.rendered("board/caption.html", words=told))
         set_pale(self._later, is_pale=not self._newer)
@@ -122,10 +131,16 @@ class Echoes(Panel):
         last = max(0, len(kept) - 1) // SHOWN * SHOWN
         self._newer = max(0, min(self._newer + pages * SHOWN, last))
         self._anchor = kept[self._newer].id if self._newer and kept else ""
+        self._turns += 1
+        self._due_at = 0.0
         self.context.pulse.wake()
 
-    def _clicked(self, receipt_id: str) -> None:
-        self._open = receipt_id
+    def _clicked(self, receipt_id: str | None) -> None:
+        if receipt_id is None:
+            self.context.say("The list changed while your click was on its way. Click again.")
+        else:
+            self._open = receipt_id
+        self._due_at = 0.0
         self.context.pulse.wake()
 
     def _show_detail(self, kept: list[Receipt]) -> None:

@@ -77,7 +77,7 @@ class Editor:
 
     def problems_of(self, payload: dict[str, Any]) -> list[str]:
         """Where a payload is not what the handler's hints say."""
-        return [str(each) for each in problems(self._hints.fields, payload)]
+        return [str(each) for each in problems(self._hints.fields, payload, self._hints.model)]
 
     # --- inside ---------------------------------------------------------------------------------
 

@@ -12,9 +12,8 @@ from runqy_notebook.hints.handler import Hints, hints_of
 from runqy_notebook.registry import REGISTRY
 from runqy_notebook.ui import html
 from runqy_notebook.ui.board.editor import Editor
-from runqy_notebook.ui.board.panel import Context, Panel, offer, set_trait
+from runqy_notebook.ui.board.panel import Context, Panel, offer, set_pale, set_trait
 from runqy_notebook.ui.board.place import Place
-from runqy_notebook.ui.board.rows import set_pale
 from runqy_notebook.ui.board.tables import rows_of, size_of, tables_in
 from runqy_notebook.ui.board.task_options import OptionInputs
 from runqy_notebook.ui.text import cleaned, counted
@@ -62,7 +61,7 @@ class Enqueue(Panel):
             description="Enqueue", button_style="primary", tooltip="Puts it into the queue"
         )
         self._send.on_click(lambda button: self._clicked())
-        self._place = Place(self.context.pulse.wake)
+        self._place = Place(self.context.pulse.nudge)
         for control in (self._queue, self._source, self._count):
             control.observe(lambda change: self._changed(), names="value")
         first = ipywidgets.HBox(

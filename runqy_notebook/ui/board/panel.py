@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 from runqy_notebook.errors import RunqyError
 from runqy_notebook.handles import TaskGroup, TaskHandle
@@ -132,6 +132,19 @@ def set_trait(widget: Any, name: str, value: object) -> None:
     """Writes a trait where its value differs: what is equal is not sent to the page."""
     if getattr(widget, name) != value:
         setattr(widget, name, value)
+
+
+def set_pale(control: Any, *, is_pale: bool) -> None:
+    """Shows that a control would do nothing now; it is not disabled, as what is disabled loses the
+    focus.
+    """
+    if is_pale and _PALE not in control._dom_classes:
+        control.add_class(_PALE)
+    elif not is_pale and _PALE in control._dom_classes:
+        control.remove_class(_PALE)
+
+
+_PALE: Final = "runqy-pale"
 
 
 def offer(dropdown: Any, options: Sequence[tuple[str, object]]) -> None:

@@ -62,6 +62,7 @@ class Pulse:
         self._lock = threading.Lock()
         self._looking = threading.Lock()
         self._woken = threading.Event()
+        self._prompted = threading.Event()
         self._subscription: Subscription | None = None
 
     def open(self) -> None:
@@ -73,9 +74,15 @@ class Pulse:
         if self._subscription is not None:
             self.session.unlisten(self._subscription)
         self._woken.set()
+        self._prompted.set()
 
     def wake(self) -> None:
-        """Something changed that is no event: a click, a card."""
+        """A person did something, and is to see soon what came of it."""
+        self.nudge()
+        self._prompted.set()
+
+    def nudge(self) -> None:
+        """Something changed that is no event, such as a card."""
         with self._lock:
             self.version += 1
             self._is_stale = True
@@ -84,7 +91,12 @@ class Pulse:
     def wait(self, seconds: float) -> None:
         """Returns when something changed since the last call, or after so many seconds."""
         self._woken.wait(seconds)
+        self._prompted.clear()
         self._woken.clear()
+
+    def rest(self, seconds: float) -> None:
+        """Returns when a person did something since the last `wait`, or after so many seconds."""
+        self._prompted.wait(seconds)
 
     def seconds(self, n: int, queue: str | None = None) -> list[Second]:
         """The last `n` whole seconds, of one queue or of all; the running one would sink."""

@@ -1,17 +1,30 @@
-"""A list in a panel: rows of widgets that are made once and show now this, now that."""
+"""A list in a panel: what its rows say is one widget, however many of them change at once.
+
+The controls of a row are made once and never change: they are named by its place, as the row is
+("row 3"). So a click names a place, and goes to what the person saw there.
+"""
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
+from uuid import uuid4
 
+from markupsafe import Markup
+
+from runqy_notebook.ui import html
 from runqy_notebook.ui.board.panel import OwnChanges, set_trait
+from runqy_notebook.ui.board.showings import Showings
+
+MOST: Final = 50
+"""Rows that a list may have: the style sheet knows so many places."""
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """What one row shows: `label` is its button's, `told` is HTML of ours beside it."""
+    """What one row shows: `label` is what one clicks on, `told` its other cells, HTML of ours."""
 
     key: str
     label: str
@@ -21,94 +34,93 @@ class Entry:
 
 
 class Rows:
-    """`on_open` is told the key of the row whose button was clicked; with `on_tick` each row has a
-    box to tick, too. `width` is that of the buttons.
+    """`on_open` is told the key of the row that was clicked; with `on_tick` each row has a box to
+    tick, too. Both are told None where it is not known what the person saw there. `late` says how
+    many seconds ago a click may have been made that comes now.
     """
 
     def __init__(
         self,
-        on_open: Callable[[str], None],
-        on_tick: Callable[[str, bool], None] | None = None,
+        what: str,
+        on_open: Callable[[str | None], None],
+        on_tick: Callable[[str | None, bool], None] | None = None,
         *,
-        width: str = "13em",
+        late: Callable[[], float],
     ) -> None:
         import ipywidgets
 
+        self._what = what
         self._on_open = on_open
         self._on_tick = on_tick
-        self._width = width
-        self._rows: list[_Row] = []
-        self.widget = ipywidgets.VBox([], layout={"width": "100%"})
+        self._late = late
+        self._own = OwnChanges()
+        self._showings = Showings()
+        self._class = f"runqy-rows-{uuid4().hex[:8]}"
+        self._told = ipywidgets.HTML(_dom_classes=("runqy-told",))
+        self._places: list[tuple[Any, ...]] = []  # the controls of each: a box, a button
+        self._making = threading.Lock()
+        self.widget = ipywidgets.Box([self._told], _dom_classes=("runqy-rows", self._class))
 
-    def show(self, entries: Sequence[Entry]) -> None:
-        """Shows these; a row that shows the same already is left alone."""
-        if len(entries) > len(self._rows):
-            while len(entries) > len(self._rows):
-                self._rows.append(_Row(self._on_open, self._on_tick, self._width))
-            self.widget.children = tuple(row.widget for row in self._rows)
-        for n, row in enumerate(self._rows):
-            row.show(entries[n] if n < len(entries) else None)
+    def show(self, entries: Sequence[Entry], answer: int = 0) -> None:
+        """Shows these; a list that shows the same already is left alone. Another `answer` is
+        another list that the person asked for.
+        """
+        with self._making:
+            while len(entries) > len(self._places):
+                self._places.append(self._made(len(self._places)))
+            controls = [each for place in self._places for each in place]
+            if len(controls) >= len(self.widget.children):
+                self.widget.children = (self._told, *controls)
+        told = html.rendered(
+            "board/rows.html",
+            what=self._what,
+            scope=self._class,
+            first_hidden=2 + len(entries) * (2 if self._on_tick else 1),
+            entries=[(each, Markup(each.told)) for each in entries],  # noqa: S704 - ours
+        )
+        set_trait(self._told, "value", told)
+        self._showings.add([each.key for each in entries], answer)
+        for n, (*boxes, _) in enumerate(self._places):
+            for box in boxes:
+                with self._own:
+                    set_trait(box, "value", n < len(entries) and entries[n].is_ticked)
 
+    def seen(self) -> Sequence[str] | None:
+        """The keys of all rows as the person saw them who clicks now; None: that is not known."""
+        return self._showings.all_seen(self._late())
 
-def set_pale(control: Any, *, is_pale: bool) -> None:
-    """Shows that a control would do nothing now; it is not disabled, as what is disabled loses the
-    focus.
-    """
-    if is_pale and _PALE not in control._dom_classes:
-        control.add_class(_PALE)
-    elif not is_pale and _PALE in control._dom_classes:
-        control.remove_class(_PALE)
-
-
-_PALE = "runqy-pale"
-
-
-class _Row:
-    def __init__(
-        self,
-        on_open: Callable[[str], None],
-        on_tick: Callable[[str, bool], None] | None,
-        width: str,
-    ) -> None:
+    def _made(self, n: int) -> tuple[Any, ...]:
+        """The controls of one place."""
         import ipywidgets
 
-        self._key = ""
-        self._own = OwnChanges()
-        self._button = ipywidgets.Button(layout={"width": width, "flex": f"0 1 {width}"})
-        self._button.add_class("runqy-row")
-        self._button.on_click(lambda button: on_open(self._key))
-        self._told = ipywidgets.HTML(layout={"flex": "1 1 14em", "min_width": "0"})
-        self._told.add_class("runqy-told")
-        self._box: Any = None
-        if on_tick is not None:
-            self._box = ipywidgets.Checkbox(
-                indent=False, description="", layout={"width": "auto", "flex": "0 0 auto"}
-            )
-            self._box.add_class("runqy-tick")
-            self._box.observe(self._ticked(on_tick), names="value")
-        parts = [self._button, self._told]
-        self.widget = ipywidgets.HBox(
-            [self._box, *parts] if self._box else parts,
-            layout={"align_items": "baseline", "grid_gap": "0 8px", "width": "100%"},
+        place = f"runqy-at-{n + 1}"
+        button = ipywidgets.Button(
+            description=f"Show row {n + 1}",
+            _dom_classes=("runqy-open", place),
+            **self._as_the_first(-1),
         )
+        button.on_click(lambda _: self._on_open(self._showings.seen(n, self._late())))
+        if self._on_tick is None:
+            return (button,)
+        box = ipywidgets.Checkbox(
+            description=f"Select row {n + 1}",
+            indent=False,
+            _dom_classes=("runqy-tick", place),
+            **self._as_the_first(0),
+        )
+        box.observe(self._ticked(n, self._on_tick), names="value")
+        return box, button
 
-    def show(self, entry: Entry | None) -> None:
-        set_trait(self.widget.layout, "display", None if entry else "none")
-        if entry is None:
-            self._key = ""
-            return
-        self._key = entry.key
-        mark = "▸ " if entry.is_open else ""
-        set_trait(self._button, "description", mark + entry.label)
-        set_trait(self._told, "value", entry.told)
-        if self._box is not None:
-            with self._own:
-                set_trait(self._box, "value", entry.is_ticked)
-                set_trait(self._box, "description", f"Tick {entry.label}")  # for who does not see
+    def _as_the_first(self, which: int) -> dict[str, Any]:
+        """Layout and style of the first row's control: one for all, each else is one to send."""
+        if not self._places:
+            return {}
+        first = self._places[0][which]
+        return {"layout": first.layout, "style": first.style}
 
-    def _ticked(self, on_tick: Callable[[str, bool], None]) -> Callable[[Any], None]:
+    def _ticked(self, n: int, on_tick: Callable[[str | None, bool], None]) -> Callable[[Any], None]:
         def ticked(change: Any) -> None:
-            if not self._own.are_made and self._key:
-                on_tick(self._key, bool(change["new"]))
+            if not self._own.are_made:
+                on_tick(self._showings.seen(n, self._late()), bool(change["new"]))
 
         return ticked

@@ -9,8 +9,7 @@ from typing import Any, Final
 from runqy_notebook.broker.records import TaskRecord
 from runqy_notebook.errors import RunqyError, one_line
 from runqy_notebook.ui import html
-from runqy_notebook.ui.board.panel import Context, set_trait
-from runqy_notebook.ui.board.rows import set_pale
+from runqy_notebook.ui.board.panel import Context, set_pale, set_trait
 from runqy_notebook.ui.text import counted
 from runqy_notebook.wire.states import State
 
@@ -33,7 +32,8 @@ class TaskActions:
     before anything is deleted.
 
     `act` is a panel's: it does something away from the main thread and says what that gives.
-    `tasks` gives those that are shown, `on_done` is told when they are not what they were.
+    `tasks` gives those that are shown; `on_all` is told whether all of them are to be ticked, and
+    `on_done` when they are not what they were.
     """
 
     def __init__(
@@ -41,6 +41,7 @@ class TaskActions:
         context: Context,
         act: Callable[..., None],
         tasks: Callable[[], Sequence[TaskRecord]],
+        on_all: Callable[[bool], None],
         on_done: Callable[[], None],
     ) -> None:
         import ipywidgets
@@ -54,7 +55,7 @@ class TaskActions:
         self._all = ipywidgets.Checkbox(
             description="All on this page", indent=False, layout=dict(auto)
         )
-        self._all.observe(self._tick_all, names="value")
+        self._all.observe(lambda change: on_all(bool(change["new"])), names="value")
         self._buttons = {
             name: ipywidgets.Button(description=name, tooltip=hint, layout=dict(auto))
             for name, hint in _HINTS.items()
@@ -83,13 +84,15 @@ class TaskActions:
         if self._all.value and not self.ticked:
             self._all.value = False
 
-    def tick(self, task_id: str, is_ticked: bool) -> None:
-        """Takes a task in, or out."""
-        states = {task.id: task.state for task in self._tasks()}
-        if is_ticked and task_id in states:
-            self.ticked = {**self.ticked, task_id: states[task_id]}
-        else:
-            self.ticked = {each: s for each, s in self.ticked.items() if each != task_id}
+    def tick(self, *ids: str) -> None:
+        """Takes tasks in that are shown."""
+        found = {task.id: task.state for task in self._tasks() if task.id in ids}
+        self.ticked = {**self.ticked, **found}
+        self._changed()
+
+    def untick(self, task_id: str | None) -> None:
+        """Takes a task out."""
+        self.ticked = {each: state for each, state in self.ticked.items() if each != task_id}
         self._changed()
 
     def clear(self) -> None:
@@ -98,10 +101,6 @@ class TaskActions:
         self._changed()
 
     # --- what is clicked ------------------------------------------------------------------------
-
-    def _tick_all(self, change: Any) -> None:
-        self.ticked = {task.id: task.state for task in self._tasks()} if change["new"] else {}
-        self._changed()
 
     def _changed(self) -> None:
         self._ask_whether(None)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Sequence
-from itertools import zip_longest
 from typing import Final
 
 from runqy_notebook.broker.records import TaskRecord
@@ -15,11 +15,8 @@ from runqy_notebook.wire.states import State
 SIZES: Final = (10, 20, 50)
 LOOK_EVERY: Final = 1.0  # seconds between two looks at a page, where something changed
 LOOK_ANYHOW: Final = 3.0  # and where no event came: foreign workers send none
-LOOK_FOR_A_ROW: Final = 0.4
-"""Seconds for each row that changed: a row is three messages to the page, which gets fewer than ten
-a second of what nobody asked for."""
-LOOK_AT_LEAST: Final = 8.0  # seconds
 SEARCH_EVERY: Final = 5.0  # seconds between two searches for the same
+_PAGES_KEPT: Final = 10  # that were shown lately, of those asked for last
 
 
 class TaskList:
@@ -35,13 +32,15 @@ class TaskList:
         self.total = 0  # tasks of the state in these queues
         self.reached = 0  # how many of them a search looked at
         self.is_known = False  # whether what is asked for was read
+        self.is_held = False  # whether it stays as it is until something else is asked for
+        self.answer = 0  # grows with each question that was answered
         self._session = session
         self._clock = clock
         self._before: list[int] = []  # where a search's earlier pages begin
         self._looked_at = float("-inf")
-        self._every = LOOK_EVERY
         self._version = -1
         self._asked = 0  # grows with each question
+        self._lately: deque[Sequence[TaskRecord]] = deque(maxlen=_PAGES_KEPT)
         self._lock = threading.RLock()
 
     # --- asking ---------------------------------------------------------------------------------
@@ -81,10 +80,26 @@ class TaskList:
             if not self.text:
                 self._begin_at(min(max(0, (page - 1) * self.size), self._last))
 
-    def read_anew(self) -> None:
-        """Has the page read at the next look."""
+    def ask_again(self) -> None:
+        """Asks for the same page as it is now."""
         with self._lock:
+            self._asked += 1
+            self.is_known = False
             self._looked_at = float("-inf")
+
+    def hold(self, ids: Sequence[str]) -> bool:
+        """Holds still, with these tasks on the page: as it was when it last had all of them.
+        Whether there was such a page.
+        """
+        with self._lock:
+            for tasks in (self.tasks, *reversed(self._lately)):
+                if {task.id for task in tasks}.issuperset(ids):
+                    if tasks is not self.tasks:
+                        self._asked += 1
+                        self.tasks, self.answer = tasks, self._asked
+                    self.is_held = True
+                    return True
+            return False
 
     # --- what is there --------------------------------------------------------------------------
 
@@ -141,8 +156,10 @@ class TaskList:
         bounded piece of a search; raises what `Session.page` raises.
         """
         with self._lock:
+            if self.is_held and self.is_known:
+                return
             age = self._clock() - self._looked_at
-            every = SEARCH_EVERY if self.text else self._every
+            every = SEARCH_EVERY if self.text else LOOK_EVERY
             is_due = age >= every and (version != self._version or age >= max(every, LOOK_ANYHOW))
             if not is_due and not self.is_seeking:
                 return
@@ -163,12 +180,13 @@ class TaskList:
             page = self._session.page(state, names, offset=begin, size=size)
             tasks, total, reached = page.tasks, page.total, page.total
         with self._lock:
-            if asked != self._asked:
-                return  # somebody asks for something else by now
-            n_changed = sum(was != now for was, now in zip_longest(self.tasks, tasks))
-            is_asked = not self.is_known
-            pause = LOOK_EVERY if is_asked else LOOK_FOR_A_ROW * n_changed
-            self._every = min(max(LOOK_EVERY, pause), LOOK_AT_LEAST)
+            if asked != self._asked or (self.is_held and self.is_known):
+                return  # somebody asks for something else by now, or holds what is shown
+            if self.answer != asked:
+                self._lately.clear()
+            elif self.tasks != tasks:
+                self._lately.append(self.tasks)
+            self.answer = asked
             self.tasks, self.total, self.reached, self.is_known = tasks, total, reached, True
             if not text and begin > self._last:  # they are fewer by now
                 self._begin_at(self._last)

@@ -7,11 +7,12 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any, Final
 
+from runqy_notebook.broker.records import TaskRecord
 from runqy_notebook.errors import RunqyError
 from runqy_notebook.ui import html
-from runqy_notebook.ui.board.panel import Context, OwnChanges, Panel, offer, set_trait
+from runqy_notebook.ui.board.panel import Context, OwnChanges, Panel, offer, set_pale, set_trait
 from runqy_notebook.ui.board.place import Place
-from runqy_notebook.ui.board.rows import Entry, Rows, set_pale
+from runqy_notebook.ui.board.rows import MOST, Entry, Rows
 from runqy_notebook.ui.board.task_actions import TaskActions
 from runqy_notebook.ui.board.task_list import SIZES, TaskList
 from runqy_notebook.ui.board.task_text import HEAD, columns, table, task_line
@@ -19,10 +20,13 @@ from runqy_notebook.ui.text import cleaned
 from runqy_notebook.wire.states import State
 
 ALL_QUEUES: Final = "all queues"
+CHANGED: Final = "The list changed while your click was on its way."
 
 
 class Tasks(Panel):
-    """While a task is ticked the list holds still, so that nothing moves under a click."""
+    """While a task is ticked, or a person says so, the list holds still; and a click goes to the
+    task that the person saw there.
+    """
 
     title = "Tasks"
 
@@ -64,15 +68,21 @@ class Tasks(Panel):
         ):
             control.observe(partial(self._asked, ask), names="value")
         self._actions = TaskActions(
-            self.context, self.act, lambda: self.list.tasks, self.list.read_anew
+            self.context, self.act, lambda: self.list.tasks, self._tick_all, self._acted
         )
-        self._rows = Rows(self._clicked, self._actions.tick)
+        self._rows = Rows(
+            "Tasks on this page", self._clicked, self._ticked, late=self.context.publisher.late
+        )
         self._caption = ipywidgets.HTML()
-        self._place = Place(self.context.pulse.wake)
+        self._still = ipywidgets.ToggleButton(
+            description="Hold still", tooltip="The list stays as it is", layout={"width": "auto"}
+        )
+        self._still.observe(lambda change: self._hold(), names="value")
+        self._place = Place(self.context.pulse.nudge)
         wrap = {"flex_flow": "row wrap", "grid_gap": "0 4px", "align_items": "center"}
         asked = ipywidgets.HBox([self._state, self._queue, self._search, self._size], layout=wrap)
-        pager = ipywidgets.HBox([*self._pager(), self._caption], layout=wrap)
-        sheet = ipywidgets.HTML(html.rendered("board/rows_style.html"))
+        pager = ipywidgets.HBox([*self._pager(), self._still, self._caption], layout=wrap)
+        sheet = ipywidgets.HTML(html.rendered("board/rows_style.html", most=MOST))
         return ipywidgets.VBox(
             [sheet, asked, pager, self._actions.widget, self._rows.widget, self._place.widget]
         )
@@ -99,8 +109,6 @@ class Tasks(Panel):
     # --- refreshing -----------------------------------------------------------------------------
 
     def look(self) -> None:
-        if self._widget is not None and self._actions.ticked and self.list.is_known:
-            return
         try:
             self.list.look(self.context.pulse.version)
             self._problem = ""
@@ -109,19 +117,20 @@ class Tasks(Panel):
 
     def refresh(self) -> None:
         self._offer_queues()
-        tasks = self.list.tasks
-        self._rows.show([self._entry(n, task) for n, task in enumerate(tasks)])
+        answer = self.list.answer
+        self._rows.show([self._entry(task) for task in self.list.tasks], answer)
         n_ticked = len(self._actions.ticked)
-        held = f"; held still, {n_ticked} ticked" if n_ticked else ""
-        told = self._problem or f"{self.list.caption}{held}"
+        held = "; held still" if self.list.is_held else ""
+        ticked = f", {n_ticked} ticked" if n_ticked else ""
+        told = self._problem or f"{self.list.caption}{held}{ticked}"
         self._show_pager()  # before the caption: who has read that may type a page
         set_trait(self._caption, "value", html.rendered("board/caption.html", words=told))
         self._actions.refresh()
         self._place.paint()
         if self.list.is_seeking and not self._problem:
-            self.context.pulse.wake()
+            self.context.pulse.nudge()
 
-    def _entry(self, n: int, task: Any) -> Entry:
+    def _entry(self, task: TaskRecord) -> Entry:
         line = task_line(task)
         key = task.id
         return Entry(key, line.id, line.html(), key == self._open, key in self._actions.ticked)
@@ -152,13 +161,44 @@ class Tasks(Panel):
     def _turned(self, turn: Callable[[], None]) -> None:
         self._actions.clear()
         turn()
+        self._hold()
+
+    def _ticked(self, task_id: str | None, is_ticked: bool) -> None:
+        if not is_ticked:
+            self._actions.untick(task_id)
+            self._hold()
+        elif task_id is not None and self.list.hold([task_id]):
+            self._actions.tick(task_id)
+        else:
+            self.context.say(f"{CHANGED} Nothing was ticked: tick again.")
+
+    def _tick_all(self, is_ticked: bool) -> None:
+        seen = self._rows.seen()
+        if not is_ticked:
+            self._actions.clear()
+            self._hold()
+        elif seen is not None and self.list.hold(seen):
+            self._actions.tick(*seen)
+        else:
+            self.context.say(f"{CHANGED} Nothing was ticked: tick again.")
+
+    def _hold(self) -> None:
+        """Has the list hold still, or go on."""
+        self.list.is_held = self._still.value or bool(self._actions.ticked)
         self.context.pulse.wake()
+
+    def _acted(self) -> None:
+        self.list.ask_again()
+        self._hold()
 
     def _page_typed(self, change: Any) -> None:
         if not self._own.are_made:
             self._turned(lambda: self.list.turn_to(change["new"]))
 
-    def _clicked(self, task_id: str) -> None:
+    def _clicked(self, task_id: str | None) -> None:
+        if task_id is None:
+            self.context.say(f"{CHANGED} Click again.")
+            return
         self._open = task_id
 
         def show() -> None:
