@@ -38,6 +38,9 @@ SOUND_FOR: Final = 1.0
 What is put in their place meanwhile holds up the tasks that follow, and loses none.
 """
 
+_LOOKS: Final = 7
+"""The place among the arguments of the enqueue script that says whether it looks at these keys."""
+
 
 @dataclass(frozen=True, slots=True)
 class Writing:
@@ -139,7 +142,7 @@ class Broker:
     def write(self, writing: Writing, entries: Entries) -> Enqueued:
         """Writes tasks as `enqueue` does."""
         args = [*self._terms(writing), *_parts(entries)]
-        return self._written(writing, self.call(scripts.ENQUEUE, writing.keys, args))
+        return self._written(writing, args, self.call(scripts.ENQUEUE, writing.keys, args))
 
     def write_each(self, writing: Writing, batches: Iterable[Entries]) -> Iterator[Enqueued]:
         """The same for some batches in order. A batch is asked for and sent while the one before it
@@ -161,10 +164,9 @@ class Broker:
                     if isinstance(answer, redis.exceptions.NoScriptError):
                         self._has_enqueue = False  # the rest waits, so that all keep their order
                         answer = self.call(scripts.ENQUEUE, writing.keys, sent[0])
-                    sent.popleft()
-                    yield self._written(writing, answer)
+                    yield self._written(writing, sent.popleft(), answer)
             else:
-                yield self._written(writing, self.call(scripts.ENQUEUE, writing.keys, args))
+                yield self._written(writing, args, self.call(scripts.ENQUEUE, writing.keys, args))
                 self._has_enqueue = True
 
     def _each(self, calls: Iterable[list[object]]) -> Iterator[Any]:
@@ -181,15 +183,14 @@ class Broker:
         looks = time.monotonic() >= self._sound_until.get(writing.keys[0], 0.0)
         return [*writing.terms, self.channels.news(self.name), int(looks), *writing.shared]
 
-    def _written(self, writing: Writing, answer: Any) -> Enqueued:
+    def _written(self, writing: Writing, args: Sequence[object], answer: Any) -> Enqueued:
         base = writing.keys[0]
         word = answer[0]
         if word == b"WRONGTYPE":
             self._sound_until.pop(base, None)
             raise WrongTypeError(*map(to_text, answer[1:]))
-        now = time.monotonic()
-        if now >= self._sound_until.get(base, 0.0):
-            self._sound_until[base] = now + SOUND_FOR
+        if args[_LOOKS]:
+            self._sound_until[base] = time.monotonic() + SOUND_FOR
         if word == b"CONFLICT":
             raise TaskConflictError(to_text(answer[1]), to_text(answer[2]))
         return Enqueued(float(answer[1]), frozenset(map(int, answer[2:])))

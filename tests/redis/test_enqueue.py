@@ -16,6 +16,7 @@ from tests.broking import (
     BASE,
     QUEUE,
     archived,
+    broker_of,
     claim,
     done,
     enqueue,
@@ -241,6 +242,49 @@ def test_a_list_that_is_none_any_more_refuses_the_task_whenever_it_was_looked_at
         enqueue(broker, "b", due=due)
 
     assert not redis.exists("asynq:t:b")
+
+
+def test_what_is_enqueued_without_a_look_makes_no_look_needless(
+    redis: redis_py.Redis, broker: Broker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A producer that is never idle has a call under way at each moment at which a look is due."""
+    monkeypatch.setattr("runqy_notebook.broker.broker.SOUND_FOR", 0.3)
+    enqueue(broker, "looks")
+    redis.client_pause(400)
+    enqueue(broker, "looks not")
+    redis.set(f"{BASE}lease", "something else")
+
+    with pytest.raises(WrongTypeError, match=f"{BASE}lease.* holds a string"):
+        enqueue(broker, "a")
+
+
+def test_no_task_is_half_replaced_where_a_key_was_sound_a_moment_ago(
+    redis: redis_py.Redis, broker: Broker
+) -> None:
+    enqueue(broker, "old")
+    settle(broker, *map(done, claim(broker)))
+    redis.set(f"{BASE}archived", "something else")
+
+    with pytest.raises(WrongTypeError, match=f"{BASE}archived.* holds a string"):
+        enqueue(broker, "new", "old")
+
+    assert redis.lrange(f"{BASE}pending", 0, -1) == []
+    assert redis.zrange(f"{BASE}completed", 0, -1) == [b"old"]
+    assert field(redis, "old", "state") == b"completed"
+
+
+def test_who_may_not_ask_whether_news_are_heard_is_refused_before_anything_is_written(
+    redis: redis_py.Redis,
+) -> None:
+    redis.execute_command("ACL", "SETUSER", "deaf", "on", "nopass", "~*", "&*", "+@all")
+    redis.execute_command("ACL", "SETUSER", "deaf", "-pubsub|numpat")
+    port = redis.connection_pool.connection_kwargs["port"]
+
+    with redis_py.Redis(port=port, username="deaf", password="x") as deaf:
+        with pytest.raises(ConnectionFailedError, match="numpat"):
+            enqueue(broker_of(deaf), "a")
+
+    assert redis.keys() == []
 
 
 @pytest.mark.parametrize("key", ["asynq:t:b", "asynq:queues"])
