@@ -280,9 +280,11 @@ def test_who_may_not_ask_whether_news_are_heard_is_refused_before_anything_is_wr
     redis.execute_command("ACL", "SETUSER", "deaf", "-pubsub|numpat")
     port = redis.connection_pool.connection_kwargs["port"]
 
-    with redis_py.Redis(port=port, username="deaf", password="x") as deaf:
-        with pytest.raises(ConnectionFailedError, match="numpat"):
-            enqueue(broker_of(deaf), "a")
+    with (
+        redis_py.Redis(port=port, username="deaf", password="x") as deaf,
+        pytest.raises(ConnectionFailedError, match="numpat"),
+    ):
+        enqueue(broker_of(deaf), "a")
 
     assert redis.keys() == []
 
