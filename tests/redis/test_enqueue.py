@@ -289,6 +289,18 @@ def test_who_may_not_ask_whether_news_are_heard_is_refused_before_anything_is_wr
     assert redis.keys() == []
 
 
+def test_nothing_is_listed_where_the_set_of_queues_is_none_any_more(
+    redis: redis_py.Redis, broker: Broker
+) -> None:
+    enqueue(broker, "a")
+    redis.set("asynq:queues", "something else")
+
+    with pytest.raises(WrongTypeError, match="asynq:queues.* holds a string"):
+        enqueue(broker, "b")
+
+    assert redis.lrange(f"{BASE}pending", 0, -1) == [b"a"]
+
+
 @pytest.mark.parametrize("key", ["asynq:t:b", "asynq:queues"])
 def test_other_keys_of_a_wrong_type_refuse_the_whole_batch(
     redis: redis_py.Redis, broker: Broker, key: str
@@ -321,6 +333,17 @@ def test_with_full_memory_a_producer_gets_one_clear_error_and_nothing_is_written
         redis.config_set("maxmemory", "0")
 
     assert redis.keys() == []
+
+
+def test_with_full_memory_a_producer_gets_back_what_exists(
+    redis: redis_py.Redis, broker: Broker
+) -> None:
+    enqueue(broker, "a")
+    redis.config_set("maxmemory", "1")
+    try:
+        assert enqueue(broker, "a", unique_age=60) == {0}
+    finally:
+        redis.config_set("maxmemory", "0")
 
 
 # --- keeping what is done --------------------------------------------------------------------
