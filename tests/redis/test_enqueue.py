@@ -295,7 +295,7 @@ def test_nothing_is_listed_where_the_set_of_queues_is_none_any_more(
     enqueue(broker, "a")
     redis.set("asynq:queues", "something else")
 
-    with pytest.raises(WrongTypeError, match="asynq:queues.* holds a string"):
+    with pytest.raises(WrongTypeError, match=r"asynq:queues.* holds a string"):
         enqueue(broker, "b")
 
     assert redis.lrange(f"{BASE}pending", 0, -1) == [b"a"]
