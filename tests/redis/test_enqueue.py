@@ -277,12 +277,12 @@ def test_who_may_not_ask_whether_news_are_heard_is_refused_before_anything_is_wr
     redis: redis_py.Redis,
 ) -> None:
     redis.execute_command("ACL", "SETUSER", "deaf", "on", "nopass", "~*", "&*", "+@all")
-    redis.execute_command("ACL", "SETUSER", "deaf", "-pubsub|numpat")
+    redis.execute_command("ACL", "SETUSER", "deaf", "-pubsub", "+pubsub|numsub")
     port = redis.connection_pool.connection_kwargs["port"]
 
     with (
         redis_py.Redis(port=port, username="deaf", password="x") as deaf,
-        pytest.raises(ConnectionFailedError, match="numpat"),
+        pytest.raises(ConnectionFailedError),
     ):
         enqueue(broker_of(deaf), "a")
 
