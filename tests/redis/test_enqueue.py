@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 import redis as redis_py
 
-from runqy_notebook.broker.broker import Broker, Entries
+from runqy_notebook.broker.broker import Broker
 from runqy_notebook.broker.exchanges import Keeping, WrongTypeError
+from runqy_notebook.broker.writing import Entries
 from runqy_notebook.errors import ConnectionFailedError, TaskConflictError
 from tests.broking import (
     BASE,
