@@ -6,9 +6,9 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from runqy_notebook.broker.broker import Entries, Writing
 from runqy_notebook.broker.exchanges import Enqueued, Retention
 from runqy_notebook.broker.server import Server
+from runqy_notebook.broker.writing import Entries, Writing
 from runqy_notebook.echoing import Echoing
 from runqy_notebook.errors import PayloadError, UsageError, tell
 from runqy_notebook.handles import TaskGroup, TaskHandle

@@ -7,9 +7,9 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from runqy_notebook.broker.boundary import explained
-from runqy_notebook.broker.broker import Entries
 from runqy_notebook.broker.exchanges import Keeping
 from runqy_notebook.broker.map_ids import beginning
+from runqy_notebook.broker.writing import Entries
 from runqy_notebook.enqueueing import Enqueueing
 from runqy_notebook.handles import TaskHandle
 from runqy_notebook.options import TaskOptions

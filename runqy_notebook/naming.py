@@ -46,9 +46,10 @@ class Names:
         if now >= self._forget_at or self._version != self._registry.version:
             self._version, self._targets = self._registry.version, {}
             self._forget_at = self._believed_until if now < self._believed_until else now + _FRESH
-        found = self._targets.get(name) if isinstance(name, str) else None
+        targets = self._targets  # not those of a worker that comes or goes meanwhile
+        found = targets.get(name) if isinstance(name, str) else None
         if found is None:
-            found = self._targets[name] = self._find(name)
+            found = targets[name] = self._find(name)
         return found
 
     def _find(self, name: str) -> str:

@@ -5,9 +5,8 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from itertools import chain
-from typing import Any, Final, TypeAlias
+from typing import Any, Final
 
 import redis
 
@@ -27,25 +26,15 @@ from runqy_notebook.broker.exchanges import (
 from runqy_notebook.broker.impatient import impatient_client
 from runqy_notebook.broker.lines import Lines
 from runqy_notebook.broker.notes import Note
+from runqy_notebook.broker.writing import Entries, Writing, has_looked
 from runqy_notebook.errors import TaskConflictError
 from runqy_notebook.wire.documented import Task, read_task
 from runqy_notebook.wire.layout import DOCUMENTED, Layout, to_bytes, to_text
-
-Entries: TypeAlias = Sequence[tuple[str, bytes]]
 
 SOUND_FOR: Final = 1.0
 """Seconds for which a queue's keys are believed to be of the right types once they were looked at.
 What is put in their place meanwhile holds up the tasks that follow, and loses none.
 """
-
-
-@dataclass(frozen=True, slots=True)
-class Writing:
-    """The parts of a call of the enqueue script that are the same for all tasks of a queue."""
-
-    keys: tuple[str, str]
-    terms: tuple[object, ...]
-    shared: tuple[object, ...]  # fields and values, after their number
 
 
 class Broker:
@@ -127,25 +116,18 @@ class Broker:
         due: str = "0",
     ) -> Writing:
         """What `write` is to say of every task, made once for many; see `enqueue`."""
-        shared = {**fields, "queue": queue}
-        kept = keeping.value if keeping else "0" if unique_age is None else "1"
-        pairs = (text for pair in shared.items() for text in pair)
-        return Writing(
-            (self.layout.queue(queue).base, self.layout.queues),
-            (self.layout.tasks, self.layout.results, queue, kept, unique_age or 0, due),
-            (len(shared), *pairs),
-        )
+        return Writing.of(self.layout, queue, fields, unique_age, keeping, due)
 
     def write(self, writing: Writing, entries: Entries) -> Enqueued:
         """Writes tasks as `enqueue` does."""
-        args = [*self._terms(writing), *_parts(entries)]
-        return self._written(writing, self.call(scripts.ENQUEUE, writing.keys, args))
+        args = self._arguments(writing, entries)
+        return self._written(writing, args, self.call(scripts.ENQUEUE, writing.keys, args))
 
     def write_each(self, writing: Writing, batches: Iterable[Entries]) -> Iterator[Enqueued]:
         """The same for some batches in order. A batch is asked for and sent while the one before it
         is written: where one is refused, one more may have been written.
         """
-        asked = ([*self._terms(writing), *_parts(entries)] for entries in batches)
+        asked = (self._arguments(writing, entries) for entries in batches)
         sent: deque[list[object]] = deque()
 
         def calls(first: list[object]) -> Iterator[list[object]]:
@@ -161,10 +143,9 @@ class Broker:
                     if isinstance(answer, redis.exceptions.NoScriptError):
                         self._has_enqueue = False  # the rest waits, so that all keep their order
                         answer = self.call(scripts.ENQUEUE, writing.keys, sent[0])
-                    sent.popleft()
-                    yield self._written(writing, answer)
+                    yield self._written(writing, sent.popleft(), answer)
             else:
-                yield self._written(writing, self.call(scripts.ENQUEUE, writing.keys, args))
+                yield self._written(writing, args, self.call(scripts.ENQUEUE, writing.keys, args))
                 self._has_enqueue = True
 
     def _each(self, calls: Iterable[list[object]]) -> Iterator[Any]:
@@ -176,20 +157,18 @@ class Broker:
                     raise answer
                 yield answer
 
-    def _terms(self, writing: Writing) -> list[object]:
-        """The script's arguments up to the tasks."""
+    def _arguments(self, writing: Writing, entries: Entries) -> list[object]:
         looks = time.monotonic() >= self._sound_until.get(writing.keys[0], 0.0)
-        return [*writing.terms, self.channels.news(self.name), int(looks), *writing.shared]
+        return writing.arguments(entries, self.channels.news(self.name), looks)
 
-    def _written(self, writing: Writing, answer: Any) -> Enqueued:
+    def _written(self, writing: Writing, args: Sequence[object], answer: Any) -> Enqueued:
         base = writing.keys[0]
         word = answer[0]
         if word == b"WRONGTYPE":
             self._sound_until.pop(base, None)
             raise WrongTypeError(*map(to_text, answer[1:]))
-        now = time.monotonic()
-        if now >= self._sound_until.get(base, 0.0):
-            self._sound_until[base] = now + SOUND_FOR
+        if has_looked(args):
+            self._sound_until[base] = time.monotonic() + SOUND_FOR
         if word == b"CONFLICT":
             raise TaskConflictError(to_text(answer[1]), to_text(answer[2]))
         return Enqueued(float(answer[1]), frozenset(map(int, answer[2:])))
@@ -296,7 +275,3 @@ class Broker:
         """A script's answer."""
         with explained(self.where):
             return script(self._lines, keys, args)
-
-
-def _parts(entries: Entries) -> Iterator[object]:
-    return (part for task_id, text in entries for part in (to_bytes(task_id), text))

@@ -23,7 +23,8 @@ MOST_KEPT = 32
 
 
 class Lines:
-    """As many connections as threads call at a time. Raises redis-py's errors.
+    """As many connections as threads call at a time. Raises redis-py's errors, and OSError where
+    the network breaks under an answer.
 
     As with the pool, a connection that broke while nobody used it is made anew before a command is
     sent, and one that breaks in a command is closed: its answer may have been lost.

@@ -151,8 +151,10 @@ class Cards:
     ) -> TaskCard | GroupCard:
         card: TaskCard | GroupCard
         queues, ids = _of(made)
+        has_heard = early is not None and early.has_heard  # before the card takes it
         if isinstance(made, TaskHandle):
-            view = self._first_view(session, made, is_heard=bool(early and early.knows_of(ids)))
+            knows = early is not None and early.knows_of(ids)
+            view = self._first_view(session, made, is_heard=knows)
             card = self._new_task_card(session, made, view, surface)
         else:
             card = self._new_group_card(session, made, queues, surface)
@@ -160,7 +162,7 @@ class Cards:
         for event in session.echoed(made.id) if isinstance(made, TaskHandle) else ():
             card.take(event)  # those it heard just now it takes once
         card.begin()
-        if isinstance(card, TaskCard) and card.view.is_done and not early:
+        if isinstance(card, TaskCard) and card.view.is_done and not has_heard:
             self._over(card)
         return card
 

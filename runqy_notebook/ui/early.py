@@ -27,8 +27,10 @@ class Early:
         self._lock = threading.Lock()
         self._broad = events.subscribe(self._take, names=(queue,))
 
-    def __len__(self) -> int:
-        return len(self._kept)
+    @property
+    def has_heard(self) -> bool:
+        """Whether anything is kept."""
+        return bool(self._kept)
 
     def knows_of(self, ids: Collection[str]) -> bool:
         """Whether anything was heard of these tasks."""
@@ -46,7 +48,8 @@ class Early:
                 take(event)
 
         with self._lock:
-            for event in self._kept:
+            kept, self._kept = self._kept, []  # of other tasks too: a card may live long
+            for event in kept:
                 take_its_own(event)
             self._pass = take_its_own
         return narrow

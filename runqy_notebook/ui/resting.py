@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import deque
+import threading
 from collections.abc import Collection
 from typing import Final
 
@@ -23,7 +23,8 @@ class Resting:
 
     def __init__(self, session: Session) -> None:
         self._session = session
-        self._cards: deque[tuple[object, Subscription]] = deque()
+        self._cards: tuple[tuple[object, Subscription], ...] = ()  # the oldest first
+        self._lock = threading.Lock()  # cells and the watch come here
 
     def add(self, card: TaskCard | GroupCard, ids: Collection[str], heard: Subscription) -> None:
         """Has it hear on instead of what it `heard` by, until so many others came to rest."""
@@ -33,17 +34,22 @@ class Resting:
                 card.take(event)
 
         # Of this process's hub: no channel is heard for the sake of cards that are done.
-        self._cards.append((card, self._session.events.exchange(heard, take, ids=ids)))
-        while len(self._cards) > MOST_RESTING:
-            self._session.events.unsubscribe(self._cards.popleft()[1])
+        with self._lock:
+            resting = card, self._session.events.exchange(heard, take, ids=ids)
+            self._keep((*self._cards, resting)[-MOST_RESTING:])
 
     def forget(self, card: TaskCard | GroupCard) -> None:
         """Has this one hear nothing any more."""
-        for resting in [each for each in self._cards if each[0] is card]:
-            self._cards.remove(resting)
-            self._session.events.unsubscribe(resting[1])
+        with self._lock:
+            self._keep(tuple(each for each in self._cards if each[0] is not card))
 
     def leave(self) -> None:
         """No card hears anything any more."""
-        while self._cards:
-            self._session.events.unsubscribe(self._cards.popleft()[1])
+        with self._lock:
+            self._keep(())
+
+    def _keep(self, kept: tuple[tuple[object, Subscription], ...]) -> None:
+        for each in self._cards:
+            if each not in kept:
+                self._session.events.unsubscribe(each[1])
+        self._cards = kept

@@ -144,6 +144,7 @@ class Slot:
                 outcomes = self._step(outcomes)
             except Exception as error:  # noqa: BLE001 - a thread's edge: report, carry on
                 outcomes = ()  # what was held is redelivered after its lease
+                self._turns.end()
                 self._work.fault(error)
                 self._leaving.wait(_AFTER_A_FAULT)
         if self.place is not None:

@@ -9,13 +9,15 @@ from typing import Any
 import pytest
 import redis as redis_py
 
-from runqy_notebook.broker.broker import Broker, Entries
+from runqy_notebook.broker.broker import Broker
 from runqy_notebook.broker.exchanges import Keeping, WrongTypeError
+from runqy_notebook.broker.writing import Entries
 from runqy_notebook.errors import ConnectionFailedError, TaskConflictError
 from tests.broking import (
     BASE,
     QUEUE,
     archived,
+    broker_of,
     claim,
     done,
     enqueue,
@@ -243,6 +245,63 @@ def test_a_list_that_is_none_any_more_refuses_the_task_whenever_it_was_looked_at
     assert not redis.exists("asynq:t:b")
 
 
+def test_what_is_enqueued_without_a_look_makes_no_look_needless(
+    redis: redis_py.Redis, broker: Broker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A producer that is never idle has a call under way at each moment at which a look is due."""
+    monkeypatch.setattr("runqy_notebook.broker.broker.SOUND_FOR", 0.3)
+    enqueue(broker, "looks")
+    redis.client_pause(400)
+    enqueue(broker, "looks not")
+    redis.set(f"{BASE}lease", "something else")
+
+    with pytest.raises(WrongTypeError, match=f"{BASE}lease.* holds a string"):
+        enqueue(broker, "a")
+
+
+def test_no_task_is_half_replaced_where_a_key_was_sound_a_moment_ago(
+    redis: redis_py.Redis, broker: Broker
+) -> None:
+    enqueue(broker, "old")
+    settle(broker, *map(done, claim(broker)))
+    redis.set(f"{BASE}archived", "something else")
+
+    with pytest.raises(WrongTypeError, match=f"{BASE}archived.* holds a string"):
+        enqueue(broker, "new", "old")
+
+    assert redis.lrange(f"{BASE}pending", 0, -1) == []
+    assert redis.zrange(f"{BASE}completed", 0, -1) == [b"old"]
+    assert field(redis, "old", "state") == b"completed"
+
+
+def test_who_may_not_ask_whether_news_are_heard_is_refused_before_anything_is_written(
+    redis: redis_py.Redis,
+) -> None:
+    redis.execute_command("ACL", "SETUSER", "deaf", "on", "nopass", "~*", "&*", "+@all")
+    redis.execute_command("ACL", "SETUSER", "deaf", "-pubsub", "+pubsub|numsub")
+    port = redis.connection_pool.connection_kwargs["port"]
+
+    with (
+        redis_py.Redis(port=port, username="deaf", password="x") as deaf,
+        pytest.raises(ConnectionFailedError),
+    ):
+        enqueue(broker_of(deaf), "a")
+
+    assert redis.keys() == []
+
+
+def test_nothing_is_listed_where_the_set_of_queues_is_none_any_more(
+    redis: redis_py.Redis, broker: Broker
+) -> None:
+    enqueue(broker, "a")
+    redis.set("asynq:queues", "something else")
+
+    with pytest.raises(WrongTypeError, match=r"asynq:queues.* holds a string"):
+        enqueue(broker, "b")
+
+    assert redis.lrange(f"{BASE}pending", 0, -1) == [b"a"]
+
+
 @pytest.mark.parametrize("key", ["asynq:t:b", "asynq:queues"])
 def test_other_keys_of_a_wrong_type_refuse_the_whole_batch(
     redis: redis_py.Redis, broker: Broker, key: str
@@ -275,6 +334,17 @@ def test_with_full_memory_a_producer_gets_one_clear_error_and_nothing_is_written
         redis.config_set("maxmemory", "0")
 
     assert redis.keys() == []
+
+
+def test_with_full_memory_a_producer_gets_back_what_exists(
+    redis: redis_py.Redis, broker: Broker
+) -> None:
+    enqueue(broker, "a")
+    redis.config_set("maxmemory", "1")
+    try:
+        assert enqueue(broker, "a", unique_age=60) == {0}
+    finally:
+        redis.config_set("maxmemory", "0")
 
 
 # --- keeping what is done --------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import uuid
 from datetime import date, datetime, timedelta, timezone
 from typing import Any
@@ -14,7 +15,7 @@ from runqy_notebook.errors import PayloadError, UsageError
 from runqy_notebook.options import TaskOptions
 from runqy_notebook.registry import Handler
 from runqy_notebook.settings import Settings
-from runqy_notebook.wire.documented import new_ids
+from runqy_notebook.wire.documented import new_id, new_ids
 
 
 def refusal(**options: object) -> str:
@@ -258,3 +259,23 @@ def test_new_ids_are_different_random_uuids() -> None:
         assert (str(parsed), parsed.version, parsed.variant) == (task_id, 4, uuid.RFC_4122)
     assert {task_id[19] for task_id in ids} == set("89ab")
     assert new_ids(0) == []
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no forks here")
+def test_the_child_of_a_fork_makes_other_ids_than_its_parent() -> None:
+    new_id()  # and some that are kept ready
+    theirs, ours = os.pipe()
+
+    child = os.fork()
+    if not child:
+        try:
+            os.write(ours, new_id().encode())
+        finally:
+            os._exit(0)
+    os.waitpid(child, 0)
+    told = os.read(theirs, 100).decode()
+    os.close(theirs)
+    os.close(ours)
+
+    assert len(told) == 36
+    assert told not in [new_id() for _ in range(100)]

@@ -58,6 +58,18 @@ def test_what_happens_to_the_queue_itself_is_told_too() -> None:
     assert taken == [Kind.PAUSED]
 
 
+def test_what_a_card_has_taken_is_not_kept_as_long_as_the_card() -> None:
+    hub = Events()
+    early = Early(hub, "mail")
+    hub.publish(event(1))
+    hub.publish(event(2, task_id="another"))
+
+    early.give(lambda told: None, ["mail"], ["t1"])
+    hub.publish(event(3))
+
+    assert not early.has_heard
+
+
 def test_where_no_card_is_made_nothing_is_heard_any_more() -> None:
     hub = Events()
     early = Early(hub, "mail")

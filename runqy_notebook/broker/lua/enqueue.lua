@@ -11,7 +11,8 @@
 -- ARGV  1 task prefix  2 result prefix  3 queue name  4 what is kept: 0 nothing, 1 unique, 2 keep,
 --       3 keep failed  5 unique age in seconds
 --       6 due: 0 now, else unix seconds, or +seconds from now  7 news, as in lib/tell.lua
---       8 1: look at the keys of the queue; 0: they were found sound a moment ago
+--       8 1: look at the keys of the queue; 0: they were found sound a moment ago, so look only
+--         where a task is replaced
 --       9 number of shared fields n  10.. n field/value pairs, then id/payload pairs
 -- Gives {'WRONGTYPE', key, type, wanted}, {'CONFLICT', id, state}, or {'OK', the time, position of
 --       each task that existed already...}.
@@ -20,11 +21,6 @@
 
 local at = now()
 local base, tasks = KEYS[1], ARGV[1]
-if ARGV[8] == '1' then
-  local wrong = seldom().unfit(base, KEYS[2])
-  if wrong then return wrong end
-end
-
 local due, state = ARGV[6], 'pending'
 if due ~= '0' then
   due = string.sub(due, 1, 1) == '+' and at + tonumber(due) or tonumber(due)
@@ -36,15 +32,21 @@ local CHUNK = 1000
 local first = 10 + 2 * tonumber(ARGV[9])
 local ids, keys, same = {}, {}, {'OK', stamp(at)}
 local numbers  -- of the ids in the arguments, where not all are written
-local is_plain, in_this_call = ARGV[4] < '2', {}  -- else a result may outlive its task's record
+local is_plain, in_this_call = true, {}
 for i = first, #ARGV, 2 do
-  local id, n = ARGV[i], #ids + 1
+  local id = ARGV[i]
   if in_this_call[id] then is_plain = false end
-  in_this_call[id], ids[n], keys[n] = true, id, tasks .. id
+  in_this_call[id] = true
+  ids[#ids + 1], keys[#keys + 1] = id, tasks .. id
+  if ARGV[4] >= '2' then keys[#keys + 1] = ARGV[2] .. id end  -- it may outlive its task's record
 end
 for i = 1, #keys, CHUNK do  -- mostly none exists, which is one question
   local some = redis.call('EXISTS', unpack(keys, i, math.min(i + CHUNK - 1, #keys)))
   if some > 0 then is_plain = false end
+end
+if ARGV[8] == '1' or not is_plain then  -- a task that is replaced leaves the queue's other sets
+  local wrong = seldom().unfit(base, KEYS[2])
+  if wrong then return wrong end
 end
 if not is_plain then
   local refusal
@@ -54,7 +56,11 @@ if not is_plain then
   if #ids == 0 then return same end
 end
 
--- These are refused where a key is unfit, and nothing has been written then.
+-- Whether news are heard is asked before the first write, as it may be refused.
+local tell, _, is_heard = teller(ARGV[7], at)
+local is_told = is_heard(base)
+
+-- These are refused where a key is unfit, and no task has been written then.
 local answer = redis.pcall('SADD', KEYS[2], ARGV[3])
 for i = 1, #ids, CHUNK do
   if type(answer) == 'table' then break end
@@ -72,8 +78,6 @@ for i = 1, #ids, CHUNK do
 end
 if type(answer) == 'table' then return seldom().unfit(base, KEYS[2]) or answer end
 
-local tell, _, is_heard = teller(ARGV[7], at)
-local is_told = is_heard(base)
 local more = state == 'scheduled' and {due_at = due} or nil
 local shared = {'state', state, 'enqueued_at', same[2], unpack(ARGV, 10, first - 1)}
 for n, id in ipairs(ids) do
