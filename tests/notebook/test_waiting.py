@@ -157,7 +157,7 @@ def test_a_running_task_goes_back_to_its_queue_when_the_kernel_is_shut_down(
 
 
 def test_frames_show_once_and_are_given_when_assigned(kernel: Kernel) -> None:
-    kernel.run("g = %runqy enqueue q [{'n': n} for n in range(5)]")
+    kernel.run("g = %runqy enqueue q [{'n': n} for n in range(5)];")  # a card may change meanwhile
 
     shown = kernel.run("%runqy pending q --limit 3")
     assigned = kernel.run("frame = %runqy pending q")
