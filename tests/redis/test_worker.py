@@ -384,7 +384,7 @@ def test_it_runs_as_many_at_a_time_as_it_is_told(redis: redis_py.Redis, url: str
             push(redis, f"t{number}")
         wait_until(lambda: len(worker.status.running) == 1, "nothing runs")
         worker.resize(4)
-        wait_until(lambda: len(worker.status.running) == 4, "it did not grow")
+        wait_until(lambda: len(log) == 4, "it did not grow")  # claimed, and begun
         worker.resize(2)
         first_four.set()
         wait_until(lambda: len(log) == 6, "it does not go on")
