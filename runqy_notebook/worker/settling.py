@@ -110,26 +110,22 @@ class Settler:
                 self._notice(str(problem))
         for outcome, answer in zip(outcomes, settled.answers, strict=True):
             if answer == "CANCELLED":
-                cancelled = Archived(outcome.task, CANCELLED)
-                self._hand_on(cancelled)
-                self._tell(cancelled, settled.at)
+                self._end(Archived(outcome.task, CANCELLED), settled.at)
             elif answer == "OK":
                 self._count(outcome)
-                self._hand_on(outcome)
-                self._tell(outcome, settled.at)
+                self._end(outcome, settled.at)
             elif not isinstance(outcome, Released):
                 self._notice(f"Task {one_line(outcome.task.id, 80)} {_WHY_DROPPED[answer]}")
 
-    def _hand_on(self, outcome: Outcome) -> None:
+    def _end(self, outcome: Outcome, at: float) -> None:
+        """Tells who listens, and then who waits: a cell that ends with its wait shows the event."""
+        if self._events.subscriptions:
+            self._events.publish(of_outcome(outcome, at, self._worker_id))
         try:
             self._on_outcome(outcome)
         except Exception as error:  # noqa: BLE001 - the next task is claimed by now and must run
             name = one_line(outcome.task.id, 80)
             self._notice(f"Whoever waits for task {name} could not be told: {describe(error)}")
-
-    def _tell(self, outcome: Outcome, at: float) -> None:
-        if self._events.subscriptions:
-            self._events.publish(of_outcome(outcome, at, self._worker_id))
 
     def _tell_started(self, settled: Settled) -> None:
         if self._events.subscriptions:

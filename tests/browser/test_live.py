@@ -78,11 +78,12 @@ def test_a_click_on_cancel_works_while_a_cell_awaits(open_notebook: Open) -> Non
 FAILING = """
 %load_ext runqy_notebook
 from runqy_notebook import task
-broken = True
+broken, runs = True, []
 @task(queue="f", max_retry=0)
 def act(payload):
+    runs.append(payload)
     if broken:
-        raise ValueError("not yet")
+        raise ValueError(f"not yet, in run {len(runs)}")
     return "well"
 %runqy worker start f
 """
@@ -101,7 +102,7 @@ def test_a_failed_task_is_retried_or_deleted_from_its_card(open_notebook: Open) 
     again = notebook.output(1).get_by_role("button", name="Retry")
 
     again.click()
-    notebook.wait_for(1, "ValueError: not yet")
+    notebook.wait_for(1, "ValueError: not yet, in run 3")  # the click's own, while it is broken
     notebook.run(3)
     again.click()
     notebook.wait_for(1, "well")

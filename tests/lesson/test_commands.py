@@ -16,6 +16,7 @@ from tests.servers import RunningServer
 
 Make = Callable[..., tuple[Session, Lesson]]
 KEYS = "asynq:*"
+LEASE = b"asynq:greet_high:lease"
 
 
 @pytest.fixture
@@ -51,6 +52,13 @@ def shown(client: redis_py.Redis) -> dict[bytes, object]:
     return {name: readers[client.type(name)](name) for name in contents(client)}
 
 
+def names_in(found: dict[bytes, object], zset: bytes) -> set[object]:
+    """What is in it, whatever its scores."""
+    held = found.get(zset, {})
+    assert isinstance(held, dict)
+    return set(held)
+
+
 @pytest.mark.parametrize("is_bad", [False, True])
 def test_the_writes_of_each_move_done_again_elsewhere_change_the_same_keys(
     make_lesson: Make, redis: redis_py.Redis, copy: redis_py.Redis, is_bad: bool
@@ -69,7 +77,11 @@ def test_the_writes_of_each_move_done_again_elsewhere_change_the_same_keys(
             continue  # the worker's sign of life is of its own time
         for command in move.writes:
             copy.execute_command(*command.words)  # type: ignore[no-untyped-call]
-        assert shown(copy) == shown(redis), move
+        there, here = shown(copy), shown(redis)
+        if not any(LEASE in command.words for command in move.writes):
+            # Until when it is held is left out: the worker may have renewed it since the copy.
+            there[LEASE], here[LEASE] = names_in(there, LEASE), names_in(here, LEASE)
+        assert there == here, move
 
     assert {Kind.CLAIM, Kind.ACKNOWLEDGE, Kind.ORPHAN, Kind.SWEEP} <= set(made)
 

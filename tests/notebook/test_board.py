@@ -110,7 +110,9 @@ def test_a_card_in_the_board_follows_its_task_and_is_let_go(kernel: Kernel) -> N
 
     kernel.run(
         "t = s.enqueue('q', {'waits': 1, 'n': 7}); b.panels[0].context.show_card(t, place)\n"
-        "u = s.enqueue('q', {'n': 8}); u.wait(10);"
+        "u = s.enqueue('q', {'n': 8}); u.wait(10);\n"
+        "import time\n"
+        "while t.state != 'active' or 'running' not in shown(): time.sleep(0.01)"
     )
     running = kernel.run("print(shown())").stdout
     kernel.run("gate.set(); t.wait(10);")

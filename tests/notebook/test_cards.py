@@ -56,6 +56,12 @@ def last_state(kernel: Kernel, display_id: str) -> str:
     return str((first + updates(kernel.said, display_id))[-1]["content"]["data"]["text/plain"])
 
 
+def wait_for_state(kernel: Kernel, display_id: str, text: str) -> None:
+    """Returns once an output says this, or said it last."""
+    if text not in last_state(kernel, display_id):
+        kernel.wait_for_update(display_id, text)
+
+
 def _first_shows(message: Message, display_id: str) -> bool:
     if message["msg_type"] != "display_data":
         return False
@@ -130,6 +136,7 @@ def test_a_handle_at_the_end_of_a_cell_shows_its_one_card(kernel: Kernel) -> Non
     """The same display in each cell, so that all change; in one cell only once."""
     kernel.run(HANDLER)
     first, _ = the_card(kernel.run("t = %runqy enqueue q {'waits': 1}\nt"))
+    wait_for_state(kernel, first, "running")
     second, waiting = the_card(kernel.run("t"))
 
     kernel.run("gate.set(); t.wait(10);")

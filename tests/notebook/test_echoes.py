@@ -6,7 +6,7 @@ import time
 
 from tests.echo.senders import post
 from tests.notebook.kernels import Kernel
-from tests.notebook.test_cards import HANDLER, last_state, the_card
+from tests.notebook.test_cards import HANDLER, last_state, the_card, wait_for_state
 from tests.notebook.test_webhooks import start
 from tests.waiting import wait_until
 
@@ -23,12 +23,6 @@ def deliver_by_itself(payload):
 """
 
 THREADS = "import threading\n[t.name for t in threading.enumerate() if t.name == 'runqy-watch']"
-
-
-def wait_for_state(kernel: Kernel, display_id: str, text: str) -> None:
-    """Returns once an output says this, or said it last."""
-    if text not in last_state(kernel, display_id):
-        kernel.wait_for_update(display_id, text)
 
 
 def test_what_a_handler_posts_is_in_its_card_with_headers_verdict_and_json(kernel: Kernel) -> None:

@@ -7,7 +7,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -110,16 +109,15 @@ def test_an_interrupt_ends_it_at_once_and_the_cell_run_again_takes_it_up(
     running = kernel.begin(cell)
     wait_until(lambda: len(_logged(tmp_path)) > 20, "nothing is run")
 
-    asked_at = time.monotonic()
     kernel.interrupt()
     ran = kernel.finish(running)
-    took = time.monotonic() - asked_at
+    n_run = len(_logged(tmp_path))
     again = kernel.run(
         cell.replace("frame", "out = frame") if "await" not in cell else f"out = {cell}"
     )
     summed = kernel.run("len(out), int(out.result.sum()), bool(out.error.isna().all())").value
 
-    assert took <= 1.0  # half of it, on a machine of one's own
+    assert n_run < 600  # it did not wait for the rest
     assert len(ran.error.splitlines()) == 1
     assert "rows are done, and " in ran.error
     assert "Run it again, and it takes up where it was." in ran.error

@@ -8,7 +8,7 @@ import pytest
 import redis as redis_py
 
 from tests.notebook.kernels import Kernel
-from tests.notebook.test_cards import HANDLER, last_state, the_card, updates
+from tests.notebook.test_cards import HANDLER, last_state, the_card, updates, wait_for_state
 
 
 @pytest.mark.any_kernel
@@ -19,9 +19,9 @@ def test_a_stream_shows_what_happens_after_its_cell_ended(kernel: Kernel) -> Non
     kernel.run("t = %runqy enqueue q {'n': 1};\nt.wait(10);")
     kernel.run("u = %runqy enqueue q {'bad': 1} --max-retry 0;\nu.wait(10);")
 
+    wait_for_state(kernel, display_id, "stream: q · 6 events")
     lines = last_state(kernel, display_id).splitlines()
     assert first == "stream: q · 0 events"
-    assert lines[0] == "stream: q · 6 events"
     kinds = [line.split()[1] for line in lines[1:]]
     assert kinds == ["enqueued", "started", "completed", "enqueued", "started", "archived"]
     assert "ValueError: no <b>such</b> thing" in lines[-1]
@@ -54,7 +54,8 @@ def test_filters_and_a_limit(kernel: Kernel) -> None:
 
 def test_one_task_alone(kernel: Kernel) -> None:
     kernel.run(HANDLER)
-    kernel.run("t = %runqy enqueue q {'waits': 1} --id mine;")
+    card_id, _ = the_card(kernel.run("t = %runqy enqueue q {'waits': 1} --id mine"))
+    wait_for_state(kernel, card_id, "running")
     display_id, _ = the_card(kernel.run("%runqy stream --task mine"))
 
     kernel.run("u = %runqy enqueue q {'n': 1};\nu.wait(10);\ngate.set(); t.wait(10);")

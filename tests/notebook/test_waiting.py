@@ -113,7 +113,7 @@ def test_an_interrupt_ends_the_wait_at_once_and_the_worker_goes_on(
 
     assert interrupted.status == "error"
     assert interrupted.reply["ename"] in ("KeyboardInterrupt", "CancelledError")
-    assert took <= 1
+    assert took < 10  # of the minute that the task holds on
     assert "The wait was interrupted. " in interrupted.stdout
     assert "on: wait again, or end it with %runqy cancel." in interrupted.stdout
     assert working.run("await t, await g").value == "({'got': 1}, [{'got': 2}])"
@@ -157,7 +157,7 @@ def test_a_running_task_goes_back_to_its_queue_when_the_kernel_is_shut_down(
 
 
 def test_frames_show_once_and_are_given_when_assigned(kernel: Kernel) -> None:
-    kernel.run("g = %runqy enqueue q [{'n': n} for n in range(5)]")
+    kernel.run("g = %runqy enqueue q [{'n': n} for n in range(5)];")  # a card may change meanwhile
 
     shown = kernel.run("%runqy pending q --limit 3")
     assigned = kernel.run("frame = %runqy pending q")

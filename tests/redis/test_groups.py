@@ -89,7 +89,7 @@ def test_a_groups_time_out_is_for_all_of_it(session: Session) -> None:
         group.results(timeout=0.1)
 
     assert caught.value.task_id == group[0].id
-    assert time.monotonic() - began < 1
+    assert time.monotonic() - began < 5  # each would have its own: 10 s
 
 
 def test_a_group_without_time_still_gets_what_is_there(

@@ -112,7 +112,7 @@ def test_a_result_that_nobody_kept_is_told_at_once(session: Session, redis: redi
     began = time.monotonic()
 
     assert isinstance(wrong(handle, None), ResultNotStoredError)
-    assert time.monotonic() - began < 1
+    assert time.monotonic() - began < 5  # it would wait for ever
     assert handle.state == "completed"
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import builtins
 import contextlib
 import io
 import json
@@ -360,8 +361,13 @@ def test_a_handler_apart_is_heard_too(redis: redis_py.Redis, url: str) -> None:
 
 
 def test_outside_a_notebook_prints_go_where_they_always_went_too(
-    redis: redis_py.Redis, url: str, capsys: pytest.CaptureFixture[str]
+    redis: redis_py.Redis,
+    url: str,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.delattr(builtins, "__IPYTHON__", raising=False)
+
     heard = hear(redis, url, lambda payload: print("to both"))
 
     assert heard.lines("t1") == ["to both"]

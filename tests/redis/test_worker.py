@@ -13,7 +13,9 @@ import pytest
 import redis as redis_py
 
 from runqy_notebook.errors import ConnectionFailedError, LoadError
+from runqy_notebook.events import Events
 from runqy_notebook.registry import Registry
+from runqy_notebook.wire.events import Event, Kind
 from runqy_notebook.wire.outcomes import Completed
 from runqy_notebook.worker.batch import WINDOW
 from tests.broking import BASE, field, places, push
@@ -382,7 +384,7 @@ def test_it_runs_as_many_at_a_time_as_it_is_told(redis: redis_py.Redis, url: str
             push(redis, f"t{number}")
         wait_until(lambda: len(worker.status.running) == 1, "nothing runs")
         worker.resize(4)
-        wait_until(lambda: len(worker.status.running) == 4, "it did not grow")
+        wait_until(lambda: len(log) == 4, "it did not grow")  # claimed, and begun
         worker.resize(2)
         first_four.set()
         wait_until(lambda: len(log) == 6, "it does not go on")
@@ -507,6 +509,29 @@ def test_outcomes_are_told_once_they_are_written_down(redis: redis_py.Redis, url
         wait_until(lambda: seen, "nothing was told")
 
     assert seen == [("a", 7, ["completed"])]
+
+
+def test_who_listens_is_told_of_an_end_before_who_waits_for_it(
+    redis: redis_py.Redis, url: str
+) -> None:
+    """A cell ends when its wait does, and what it shows then has to tell the end too."""
+    events = Events()
+    heard: list[Kind] = []
+    known: list[list[Kind]] = []
+
+    def listener(event: Event) -> None:
+        heard.append(event.kind)
+
+    events.subscribe(listener)
+
+    def on_outcome(outcome: object) -> None:
+        known.append(list(heard))
+
+    with working(url, registry_of(lambda payload: 7), on_outcome=on_outcome, events=events):
+        push(redis, "a")
+        wait_until(lambda: known, "nothing was told")
+
+    assert known == [[Kind.STARTED, Kind.COMPLETED]]
 
 
 PERMANENT = {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import builtins
 import json
 import traceback
 from typing import Any
@@ -24,6 +25,7 @@ def shell() -> Any:
     made.display_formatter.active_types = made.display_formatter.format_types
     yield made
     InteractiveShell.clear_instance()
+    vars(builtins).pop("__IPYTHON__", None)  # which a shell leaves behind: here is no notebook
 
 
 @pytest.mark.parametrize(
