@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import statistics
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -22,6 +23,7 @@ from tests.waiting import wait_until
 KEYS = DOCUMENTED.queue("held_default")
 COMPLETED = KEYS.of(State.COMPLETED)
 IN_FLIGHT, BEHIND = 4, 2
+INTERRUPTS = 3  # their median counts: a machine stands still now and then
 SLOW = 20.0  # seconds until a test gives up on what should take one
 
 HANDLER = """
@@ -135,24 +137,26 @@ def test_an_interrupt_during_a_wait_for_many_tasks_ends_the_wait_alone(
     kernel.try_run("1/0")  # the first traceback of a kernel imports for most of a second
     kernel.run(f"g = %runqy enqueue held [{{}} for _ in range({many})]")
     helpers = guardians(kernel)
-    cell = kernel.begin("print('waiting')\ng.results()")
-    kernel.wait_for_output(cell, "waiting")
+    took = []
+    for _ in range(INTERRUPTS):
+        cell = kernel.begin("print('waiting')\ng.results()")
+        kernel.wait_for_output(cell, "waiting")
 
-    asked_at = time.monotonic()
-    kernel.interrupt()
-    interrupted = kernel.finish(cell)
-    took = time.monotonic() - asked_at
+        asked_at = time.monotonic()
+        kernel.interrupt()
+        interrupted = kernel.finish(cell)
+        took.append(time.monotonic() - asked_at)
+        assert interrupted.reply["ename"] == "KeyboardInterrupt"
     status = kernel.run("%runqy worker status").stdout
     (tmp_path / "go").touch()
     kernel.run("g.results(timeout=30);")
 
-    assert interrupted.reply["ename"] == "KeyboardInterrupt"
     judge(
         Row(
             "kernel interrupted",
             f"a cell waits for {many} tasks, {IN_FLIGHT} in flight, embedded server",
             {
-                "cell back after s": round(took, 2),
+                "cell back after s": round(statistics.median(took), 2),
                 "workers stopped": int(" running: serves held" not in status),
                 "guardians gone": len(helpers - guardians(kernel)),
                 "servers replaced": int(embedded.ensure(tmp_path / "state").pid != server.pid),
