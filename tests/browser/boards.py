@@ -99,9 +99,10 @@ def says(root: Locator, text: str) -> None:
         expect(root).to_contain_text(text, timeout=1)
 
 
-def pictures(notebook: Notebook, name: str) -> None:
+def pictures(notebook: Notebook, name: str, *, is_simple: bool = False) -> None:
     """Keeps screenshots of the board in all sizes and themes, for people to look at; in each, no
-    part of it is wider than its room, and in each theme axe finds nothing serious.
+    part of it is wider than its room, and in each theme axe finds nothing serious. Of a simple
+    panel there is one in each theme and size.
     """
     page = notebook.page
     board = BoardOnPage(page, notebook.output(_cell_of(notebook)))
@@ -110,7 +111,7 @@ def pictures(notebook: Notebook, name: str) -> None:
     before = page.viewport_size or {"width": 1180, "height": 900}
     for theme in ("Dark", "Light"):
         notebook.lab.theme(theme)
-        for width in WIDTHS:
+        for width in (WIDTHS[theme == "Dark"],) if is_simple else WIDTHS:
             page.set_viewport_size({"width": width, "height": 1000})
             board.root.evaluate(_SETTLED)
             board.root.screenshot(path=PICTURES / f"{name}-{theme.lower()}-{width}.png")

@@ -85,7 +85,7 @@ def tasks_are_enqueued_with_form_json_and_tables_and_their_webhooks_replayed(
     board.fill("Retries", "0")
     board.button("Enqueue").click()
     board.says("an unlucky book", "Enqueued task ")
-    pictures(notebook, "board-enqueue")
+    pictures(notebook, "board-enqueue", is_simple=True)
 
     board.control("pages").fill("14")
     board.fill("Id", "emma-1")
@@ -132,7 +132,7 @@ def tasks_are_enqueued_with_form_json_and_tables_and_their_webhooks_replayed(
     board.says("http:// or https:// URL")
     board.button("Older").click()
     board.button("Newer").click()
-    pictures(notebook, "board-echoes")
+    pictures(notebook, "board-echoes", is_simple=True)
     board.button("Stop receiver").click()
     board.says("No receiver is running.")
     expect(board.button("Start receiver")).to_be_focused()

@@ -83,7 +83,7 @@ def test_the_webhooks_of_the_example_arrive(tmp_path: Path) -> None:
 
 def test_the_lesson_goes_as_it_is_told(tmp_path: Path) -> None:
     name = "lesson.ipynb"
-    ran = executed(name, tmp_path, RUNQY_LEASE="1.5")  # it is waited for
+    ran = executed(name, tmp_path, RUNQY_LEASE="1")  # it is waited for
 
     assert ran.returncode == 0, ran.stderr
     cells = code_of(tmp_path / name)
