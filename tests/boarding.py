@@ -17,6 +17,16 @@ from tests.waiting import wait_until
 P = TypeVar("P", bound=Panel)
 
 
+class Clock:
+    """One that a test moves."""
+
+    def __init__(self) -> None:
+        self.now = 1_000.5
+
+    def __call__(self) -> float:
+        return self.now
+
+
 class Seen:
     """What a panel told its board: what it said, and whose cards it showed."""
 

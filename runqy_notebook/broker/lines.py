@@ -91,10 +91,7 @@ class Lines:
         line = self._line()
         try:
             line.send_packed_command([pack_command(command)])
-            # Not the connection's own method, which makes words for an error before there is one.
-            answer = line._parser.read_response()
-            if line.health_check_interval:
-                line.next_health_check = time.monotonic() + line.health_check_interval
+            answer = _answer(line)
         except BaseException:
             self._give_up(line)
             raise
@@ -130,10 +127,12 @@ class Lines:
 
 
 def _answer(line: Any) -> Any:
-    try:
-        return line.read_response()
-    except redis.ResponseError as refusal:
-        return refusal
+    """What the server says; a refusal is given, not raised."""
+    # Not the connection's own method, which makes words for an error before there is one.
+    answer = line._parser.read_response()
+    if line.health_check_interval:
+        line.next_health_check = time.monotonic() + line.health_check_interval
+    return answer
 
 
 def _has_news(line: Any) -> bool:

@@ -15,17 +15,10 @@ from runqy_notebook.session import Session
 from runqy_notebook.ui.board.pulse import MOST_UNDER_WAY, Pulse
 from runqy_notebook.ui.board.seconds import Second
 from runqy_notebook.wire.events import Event, Kind
+from tests.boarding import Clock
 from tests.interop.foreign import ForeignWorker
 from tests.servers import running_server
 from tests.waiting import wait_until
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.now = 1_000.5
-
-    def __call__(self) -> float:
-        return self.now
 
 
 @pytest.fixture

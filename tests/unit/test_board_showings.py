@@ -5,13 +5,7 @@ from __future__ import annotations
 import pytest
 
 from runqy_notebook.ui.board.showings import MOST, SETTLE, Showings
-
-
-class Clock:
-    now = 1000.0
-
-    def __call__(self) -> float:
-        return self.now
+from tests.boarding import Clock
 
 
 @pytest.fixture
