@@ -172,7 +172,7 @@ class Worker:
         self.starvation.stop(gives_up_at - time.monotonic())
         self._idle.close()
         for slot in slots:
-            if not slot.is_abandoned:
+            if not slot.is_abandoned or slot.place is not None:  # its process was ended
                 slot.join(gives_up_at - time.monotonic())
         self.reporter.stop(gives_up_at - time.monotonic())
         if self._is_capturing:

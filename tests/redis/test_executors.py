@@ -87,10 +87,10 @@ def error(ended: Ended, task_id: str) -> str:
 
 def is_alive(pid: int) -> bool:
     try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
+        stat = Path(f"/proc/{pid}/stat").read_text()
+    except (FileNotFoundError, ProcessLookupError):  # it may end while it is read
         return False
-    return "Z" not in Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2][:3]
+    return "Z" not in stat.rpartition(")")[2][:3]
 
 
 def written(path: Path) -> list[str]:
