@@ -104,5 +104,5 @@ def test_a_suspect_that_is_cancelled_or_lost_is_ended(
             wait_until(lambda: places(redis, "suspect0") == ["archived"], "it is not archived")
             assert field(redis, "suspect0", "error_msg") == b"cancelled"
         else:
-            assert told(worker, "is no longer ours")
+            wait_until(lambda: told(worker, "is no longer ours"), "nothing was told")
             assert field(redis, "suspect0", "crashes") is None
