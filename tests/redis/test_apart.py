@@ -61,7 +61,7 @@ def test_suspects_that_wait_for_their_turn_leave_the_slots_to_others(
 
     with working(url, registry_of(handler), concurrency=2) as worker:
         wait_until(lambda: worker.status.completed == 10, "the innocents wait")
-        assert set(worker.status.running) == set(suspects)
+        wait_until(lambda: set(worker.status.running) == set(suspects), "they are not set aside")
         go.touch()
         wait_until(lambda: worker.status.completed == 14, "the suspects do not run", 20)
 
