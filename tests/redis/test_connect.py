@@ -28,6 +28,8 @@ from runqy_notebook.broker.guardian import Link
 from runqy_notebook.broker.guarding import server_of
 from runqy_notebook.errors import ConnectionFailedError
 
+LATE = 5.0  # seconds by which a machine that stands still may be late
+
 
 def wait_until(predicate: Callable[[], object], why: str, seconds: float = 10) -> None:
     gives_up_at = time.monotonic() + seconds
@@ -117,7 +119,7 @@ def failure(url: str, timeout: float = 2.0) -> ConnectionFailedError:
     with pytest.raises(ConnectionFailedError) as caught:
         open_client(url, timeout=timeout)
     error = caught.value
-    assert time.monotonic() - started < timeout + 1
+    assert time.monotonic() - started < timeout + LATE
     assert str(error) == f"{masked(url)}: {error.cause}. {error.remedy}"
     assert "\n" not in str(error)
     assert error.__cause__ is None
@@ -383,9 +385,9 @@ def test_the_addresses_of_a_host_share_the_time(
     dead_port: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     one = (socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", dead_port))
-    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: [one] * 5)
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: [one] * 50)
 
-    assert "no answer" in failure("redis://five.example/0", timeout=0.5).cause
+    assert "no answer" in failure("redis://fifty.example/0", timeout=0.5).cause
 
 
 def test_a_server_that_hangs_is_given_up_in_time(tmp_path: Path) -> None:
