@@ -280,8 +280,13 @@ def test_what_handlers_raise_is_what_they_mean(
 
 
 def test_an_async_handler_runs_there_too_and_its_process_outlives_its_time_limit(
-    redis: redis_py.Redis, work: Callable[..., Any], ended: Ended
+    redis: redis_py.Redis,
+    work: Callable[..., Any],
+    ended: Ended,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr(process, "CLEANING_UP", 10.0)  # however long the child has to wait for CPU
+
     async def handler(payload: dict[str, Any]) -> int:
         await asyncio.sleep(payload["seconds"])
         return os.getpid()
