@@ -5,12 +5,13 @@ from __future__ import annotations
 import signal
 import subprocess
 import time
+from contextlib import ExitStack
 from pathlib import Path
 
 import redis
 
 from runqy_notebook.broker.embedded import find_binary
-from tests.servers import answers, free_port
+from tests.servers import answers, held_port
 from tests.waiting import wait_until
 
 DURABLE = ("--appendonly", "yes", "--appendfsync", "everysec")
@@ -23,7 +24,8 @@ class Server:
         binary = find_binary()
         assert binary is not None, "no Redis-compatible server is installed"
         folder.mkdir()
-        self.port = free_port()
+        self._holding = ExitStack()
+        self.port = self._holding.enter_context(held_port())
         self.url = f"redis://127.0.0.1:{self.port}/0"
         self.client = redis.Redis(port=self.port)
         self._command = [str(binary), "--port", str(self.port), "--bind", "127.0.0.1"]
@@ -63,3 +65,4 @@ class Server:
         """Ends it for good."""
         self.client.close()
         self.kill()
+        self._holding.close()
