@@ -64,7 +64,8 @@ def loading(server: Server) -> Iterator[None]:
     [
         ("read-only", "READONLY", 10.0, read_only),  # all chores have their turn in 10 s
         ("scripts flushed", "NOSCRIPT", LASTS, scripts_forgotten),
-        ("password changed", "NOAUTH", LASTS, password_changed),
+        # Each thread once, then seldom: what is asked at first is spread over some seconds.
+        ("password changed", "NOAUTH", size(short=5.0, full=10.0), password_changed),
         ("loading", "LOADING", LASTS, loading),
     ],
 )
