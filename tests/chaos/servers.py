@@ -55,6 +55,10 @@ class Server:
         except redis.ResponseError:  # Redis before 7.2
             time.sleep(2)
 
+    def has_written(self) -> bool:
+        """Whether nothing that it acknowledged waits for the disk."""
+        return not self.client.info("persistence").get("aof_buffer_length", 0)
+
     def freeze(self) -> None:
         self._process.send_signal(signal.SIGSTOP)
 
