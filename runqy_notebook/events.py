@@ -5,7 +5,9 @@ cards, streams and whoever else listens.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from runqy_notebook.wire import queues
@@ -42,6 +44,7 @@ class Events:
     def __init__(self, on_fault: Callable[[BaseException], None] = lambda error: None) -> None:
         self._on_fault = on_fault
         self._all: tuple[Subscription, ...] = ()  # replaced, never changed: read without a lock
+        self._ending: Counter[str] = Counter()  # ids of tasks whose ends are under way
         self._lock = threading.Lock()
 
     def subscribe(
@@ -84,6 +87,26 @@ class Events:
                     each.listener(event)
                 except Exception as error:  # noqa: BLE001 - the others must hear it all the same
                     self._on_fault(error)
+
+    @contextmanager
+    def ending(self, ids: Sequence[str]) -> Iterator[None]:
+        """Within it the worker of this process writes down how these tasks ended, and tells it."""
+        with self._lock:
+            self._ending.update(ids)
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._ending.subtract(ids)
+                for task_id in ids:
+                    if not self._ending[task_id]:
+                        del self._ending[task_id]
+
+    def is_ending(self, task_id: str) -> bool:
+        """Whether the end of this task is about to be told here. Who asks after he saw it in Redis
+        knows that it was told already, or that it happened elsewhere, where this is False.
+        """
+        return task_id in self._ending
 
 
 def _subscription(listener: Listener, names: Iterable[str], ids: Iterable[str]) -> Subscription:

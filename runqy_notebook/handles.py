@@ -171,7 +171,7 @@ class TaskHandle:
 
     def observe(self, standing: Standing) -> None:
         """Takes what Redis says about the task."""
-        if self.is_done:
+        if self._source.is_ending(self.id) or self.is_done:  # in this order: one follows the other
             return
         if standing.state is State.ARCHIVED:
             error = standing.error or "no reason was recorded"

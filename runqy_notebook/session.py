@@ -65,7 +65,7 @@ class Session(Controlling, MappingFrames, Boarding, Teaching):
         self._names = Names(self.settings.separator, self.known_queues)
         self._inline = Inline(REGISTRY)
         self.is_closed = False
-        self.source = Source(self.standings, self.why_waiting, self)
+        self.source = Source(self.standings, self.why_waiting, self, self.events.is_ending)
 
     def configure(self, config: Mapping[str, object]) -> None:
         """Takes changed settings for what is done from now on; the connection stays."""

@@ -55,7 +55,9 @@ class Hands(Protocol):
 
 class Source:
     """Where the handles of a session look: `standings` by task id, by `remedy` why a task of some
-    queue may be waiting, `hands` to do something with it. Threads and event loops share it.
+    queue may be waiting, `hands` to do something with it. `is_ending` tells of tasks whose ends the
+    worker of this process is about to report, with more than Redis knows. Threads and event loops
+    share it.
     """
 
     def __init__(
@@ -63,10 +65,12 @@ class Source:
         standings: Callable[[Sequence[str]], list[Standing]],
         remedy: Callable[[str, str], str],
         hands: Hands,
+        is_ending: Callable[[str], bool],
     ) -> None:
         self.standings = standings
         self.remedy = remedy
         self.hands = hands
+        self.is_ending = is_ending
         self.given_up: list[Awaited] = []  # unfinished when the last interrupted wait ended
         self._waits: dict[Awaited, int] = {}  # how many wait for it
         self._interval = FIRST_LOOK
@@ -170,12 +174,16 @@ class Source:
         for at in range(0, len(handles), LOOK_AT):
             page = [handle for handle in handles[at : at + LOOK_AT] if not handle.is_done]
             self._look_at(page)
-            if unsettled := [handle for handle in page if handle.is_without_result]:
+            if unsettled := [handle for handle in page if self._is_unsettled(handle)]:
                 time.sleep(SETTLED_AFTER)
                 self._look_at(unsettled)
             if unfinished := next((handle for handle in page if not handle.is_done), None):
                 return unfinished
         return None
+
+    def _is_unsettled(self, handle: Awaited) -> bool:
+        """Whether the next moment may tell more than the last look did."""
+        return handle.is_without_result or (self.is_ending(handle.id) and not handle.is_done)
 
     def _look_at(self, handles: Sequence[Awaited]) -> None:
         if handles:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import unicodedata
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -17,14 +18,28 @@ from tests.waiting import wait_until
 P = TypeVar("P", bound=Panel)
 
 
+class _Ahead(threading.local):
+    seconds = 0.0
+
+
 class Clock:
     """One that a test moves."""
 
     def __init__(self) -> None:
         self.now = 1_000.5
+        self._ahead = _Ahead()
 
     def __call__(self) -> float:
-        return self.now
+        return self.now + self._ahead.seconds
+
+    @contextmanager
+    def ahead(self, seconds: float) -> Iterator[None]:
+        """Within it this thread is so much later; what others do meanwhile happens now."""
+        self._ahead.seconds = seconds
+        try:
+            yield
+        finally:
+            self._ahead.seconds = 0.0
 
 
 class Seen:

@@ -62,6 +62,10 @@ class Settler:
         After a lost reply the same exchange is asked again and so counts once.
         """
         exchange = self._exchange(slot, outcomes, queues, want)
+        with self._events.ending([outcome.task.id for outcome in outcomes]):
+            return self._settle(exchange, outcomes)
+
+    def _settle(self, exchange: Exchange, outcomes: tuple[Outcome, ...]) -> Settled | None:
         again = False
         while True:
             try:
@@ -84,8 +88,9 @@ class Settler:
         away.
         """
         exchange = self._exchange(slot, (outcome,), (), 0)
-        settled = (broker or self._broker).settle(exchange, lease=self._lease)
-        self._report(exchange, (outcome,), settled)
+        with self._events.ending([outcome.task.id]):
+            settled = (broker or self._broker).settle(exchange, lease=self._lease)
+            self._report(exchange, (outcome,), settled)
         return settled.answers[0]
 
     def give_up(self) -> None:

@@ -19,7 +19,7 @@ from tests.chaos.servers import Server
 
 collect_ignore_glob = [] if sys.platform == "linux" else ["test_*.py"]  # they read /proc
 
-DEADLINE = size(short=90, full=900)
+DEADLINE = size(short=300, full=900)
 """Seconds after which a scenario is given up, wherever it hangs."""
 
 ROWS: list[Row] = []

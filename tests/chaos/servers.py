@@ -5,12 +5,13 @@ from __future__ import annotations
 import signal
 import subprocess
 import time
+from contextlib import ExitStack
 from pathlib import Path
 
 import redis
 
 from runqy_notebook.broker.embedded import find_binary
-from tests.servers import answers, free_port
+from tests.servers import answers, held_port
 from tests.waiting import wait_until
 
 DURABLE = ("--appendonly", "yes", "--appendfsync", "everysec")
@@ -23,7 +24,8 @@ class Server:
         binary = find_binary()
         assert binary is not None, "no Redis-compatible server is installed"
         folder.mkdir()
-        self.port = free_port()
+        self._holding = ExitStack()
+        self.port = self._holding.enter_context(held_port())
         self.url = f"redis://127.0.0.1:{self.port}/0"
         self.client = redis.Redis(port=self.port)
         self._command = [str(binary), "--port", str(self.port), "--bind", "127.0.0.1"]
@@ -53,6 +55,10 @@ class Server:
         except redis.ResponseError:  # Redis before 7.2
             time.sleep(2)
 
+    def has_written(self) -> bool:
+        """Whether nothing that it acknowledged waits for the disk."""
+        return not self.client.info("persistence").get("aof_buffer_length", 0)
+
     def freeze(self) -> None:
         self._process.send_signal(signal.SIGSTOP)
 
@@ -63,3 +69,4 @@ class Server:
         """Ends it for good."""
         self.client.close()
         self.kill()
+        self._holding.close()

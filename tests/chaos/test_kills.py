@@ -128,6 +128,8 @@ def strike(blow: Blow, server: Server, fleet: Fleet, downtime: float) -> float:
         worker.kill()
         fleet.replace(worker)
         return 0.0
+    # What a busy disk has not taken yet is lost with any server: then tasks run again.
+    wait_until(server.has_written, "its disk takes nothing", 30)
     server.kill()
     time.sleep(downtime)
     answered_at = server.restart()

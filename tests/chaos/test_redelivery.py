@@ -42,7 +42,8 @@ def test_the_tasks_come_back_by_their_lease_when_the_guardian_is_killed_too(
 
     delays = redeliveries(server, fleet, kills, with_guardian=True)
 
-    bounds = {"claimed p99 s": second_chance(LEASE)}
+    pause = size(short=1.0, full=0.0)  # of the machine: one kill is one sample
+    bounds = {"claimed p99 s": second_chance(LEASE) + pause}
     judge(row("redelivery, guardian killed too", kills, delays, bounds))
 
 

@@ -61,7 +61,7 @@ def test_suspects_that_wait_for_their_turn_leave_the_slots_to_others(
 
     with working(url, registry_of(handler), concurrency=2) as worker:
         wait_until(lambda: worker.status.completed == 10, "the innocents wait")
-        assert set(worker.status.running) == set(suspects)
+        wait_until(lambda: set(worker.status.running) == set(suspects), "they are not set aside")
         go.touch()
         wait_until(lambda: worker.status.completed == 14, "the suspects do not run", 20)
 
@@ -104,5 +104,5 @@ def test_a_suspect_that_is_cancelled_or_lost_is_ended(
             wait_until(lambda: places(redis, "suspect0") == ["archived"], "it is not archived")
             assert field(redis, "suspect0", "error_msg") == b"cancelled"
         else:
-            assert told(worker, "is no longer ours")
+            wait_until(lambda: told(worker, "is no longer ours"), "nothing was told")
             assert field(redis, "suspect0", "crashes") is None

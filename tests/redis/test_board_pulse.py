@@ -37,9 +37,8 @@ def pulse(session: Session, clock: Clock) -> Iterator[Pulse]:
 
 def last_second(pulse: Pulse, clock: Clock, queue: str | None = None) -> Second:
     """What was counted until now."""
-    clock.now += 1
-    (second,) = pulse.seconds(1, queue)
-    clock.now -= 1
+    with clock.ahead(1):
+        (second,) = pulse.seconds(1, queue)
     return second
 
 

@@ -71,7 +71,8 @@ def test_a_handler_that_does_not_end_is_left_behind_and_its_slot_replaced(
     assert first.state == "archived"
     assert session.enqueue("q", {"n": 2}).result(timeout=10) is False
     assert worker.status.abandoned == 1
-    assert told(worker, "is cancelled, but its handler has not ended")
+    said = "is cancelled, but its handler has not ended"
+    wait_until(lambda: told(worker, said), "nothing was told")
     gate.set()
     wait_until(lambda: worker.status.abandoned == 0, "its thread has not ended")
     assert log.entries == [1, 2]

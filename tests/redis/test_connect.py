@@ -27,6 +27,9 @@ from runqy_notebook.broker.connect import explain, masked, open_client, server_v
 from runqy_notebook.broker.guardian import Link
 from runqy_notebook.broker.guarding import server_of
 from runqy_notebook.errors import ConnectionFailedError
+from tests.servers import free_port, held_port
+
+LATE = 5.0  # seconds by which a machine that stands still may be late
 
 
 def wait_until(predicate: Callable[[], object], why: str, seconds: float = 10) -> None:
@@ -56,12 +59,6 @@ def redis_binary() -> str:
     if not binary:
         absent("redis-server")
     return binary
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @dataclass
@@ -96,19 +93,19 @@ def running(
 ) -> Iterator[Server]:
     """A server of its own in `folder`; seen to be ready by its log, so nobody has connected."""
     folder.mkdir(parents=True, exist_ok=True)
-    port = free_port()
-    listen = ["--port", "0", "--tls-port", str(port)] if tls else ["--port", str(port)]
-    command = [binary or valkey_binary(), *listen, "--bind", "127.0.0.1", "--save", ""]
-    command += ["--dir", str(folder), "--logfile", str(folder / "log"), *options]
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    server = Server(process, port, folder)
-    try:
-        wait_until(lambda: server.logged(ready) or process.poll(), f"{command[0]} starts")
-        assert process.poll() is None, f"{command} ended at once"
-        yield server
-    finally:
-        server.admin.close()
-        server.kill()
+    with held_port() as port:
+        listen = ["--port", "0", "--tls-port", str(port)] if tls else ["--port", str(port)]
+        command = [binary or valkey_binary(), *listen, "--bind", "127.0.0.1", "--save", ""]
+        command += ["--dir", str(folder), "--logfile", str(folder / "log"), *options]
+        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        server = Server(process, port, folder)
+        try:
+            wait_until(lambda: server.logged(ready) or process.poll(), f"{command[0]} starts")
+            assert process.poll() is None, f"{command[0]} ended at once"
+            yield server
+        finally:
+            server.admin.close()
+            server.kill()
 
 
 def failure(url: str, timeout: float = 2.0) -> ConnectionFailedError:
@@ -117,7 +114,7 @@ def failure(url: str, timeout: float = 2.0) -> ConnectionFailedError:
     with pytest.raises(ConnectionFailedError) as caught:
         open_client(url, timeout=timeout)
     error = caught.value
-    assert time.monotonic() - started < timeout + 1
+    assert time.monotonic() - started < timeout + LATE
     assert str(error) == f"{masked(url)}: {error.cause}. {error.remedy}"
     assert "\n" not in str(error)
     assert error.__cause__ is None
@@ -383,9 +380,9 @@ def test_the_addresses_of_a_host_share_the_time(
     dead_port: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     one = (socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", dead_port))
-    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: [one] * 5)
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: [one] * 50)
 
-    assert "no answer" in failure("redis://five.example/0", timeout=0.5).cause
+    assert "no answer" in failure("redis://fifty.example/0", timeout=0.5).cause
 
 
 def test_a_server_that_hangs_is_given_up_in_time(tmp_path: Path) -> None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
+from types import SimpleNamespace
+
 import pytest
 import redis as redis_py
 
@@ -67,9 +70,23 @@ def test_it_rests_between_two_walks(redis: redis_py.Redis, discovery: Discovery)
     assert discovery.known() == {"mail_default"}
 
 
+def cpu_seconds(redis: redis_py.Redis) -> float:
+    """What the server has computed so far."""
+    used = redis.info("cpu")
+    return float(used["used_cpu_sys"] + used["used_cpu_user"])
+
+
 def test_a_hundred_thousand_keys_take_a_small_share_of_the_server_and_less_than_ten_seconds(
-    redis: redis_py.Redis, discovery: Discovery
+    redis: redis_py.Redis, discovery: Discovery, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """Where a look at a thousand keys takes half a millisecond, which is five times what it does:
+    a machine that stands still for a moment takes no share of the server.
+    """
+    moments = itertools.count()
+    monkeypatch.setattr(
+        "runqy_notebook.broker.discovery.time",
+        SimpleNamespace(monotonic=lambda: next(moments) * 5e-4),
+    )
     pipeline = redis.pipeline(transaction=False)
     for number in range(100_000):
         pipeline.set(f"key{number}", "")
@@ -77,7 +94,7 @@ def test_a_hundred_thousand_keys_take_a_small_share_of_the_server_and_less_than_
     queues = {f"late{number}_default" for number in range(50)}
     for queue in queues:
         push(redis, "a", queue)
-    redis.config_resetstat()
+    began = cpu_seconds(redis)
 
     now, steps = 100.0, 0
     while not queues <= discovery.known():
@@ -85,7 +102,7 @@ def test_a_hundred_thousand_keys_take_a_small_share_of_the_server_and_less_than_
         now, steps = now + 0.25, steps + 1
 
     seconds = steps * 0.25
-    share = redis.info("commandstats")["cmdstat_scan"]["usec"] / 1e6 / seconds
-    print(f"\nafter {seconds:g} s; SCAN took {share:.2%} of the server's time")
+    share = (cpu_seconds(redis) - began) / seconds
+    print(f"\nafter {seconds:g} s; it took {share:.2%} of the server's time")
     assert seconds < 10
     assert share <= 0.02

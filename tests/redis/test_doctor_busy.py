@@ -27,8 +27,8 @@ class Outsider(ForeignWorker):
             return super().take(seconds)
         popped = self.redis.brpop([f"asynq:{q}:pending" for q in self.queues], timeout=seconds)
         if popped:
-            self.drops -= 1
             self.dropped.append(popped[1].decode())
+            self.drops -= 1
         return None
 
     dropped: list[str]

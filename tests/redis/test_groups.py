@@ -189,6 +189,7 @@ def test_what_is_not_completed_in_time_is_told(
 ) -> None:
     group = session.enqueue_many("q", [{"n": n} for n in (1, 2)])
     gates[1].set()
+    group[0].wait(timeout=10)
     arriving = iter(group.as_completed(timeout=0.5))
 
     assert next(arriving).id == group[0].id

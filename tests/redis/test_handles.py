@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from typing import Any
 
@@ -17,6 +18,7 @@ from runqy_notebook.errors import (
     WaitTimeoutError,
 )
 from runqy_notebook.wire.documented import Task
+from runqy_notebook.wire.events import Kind
 from runqy_notebook.wire.outcomes import Completed
 from tests.handling import finish, wrong
 from tests.waiting import wait_until
@@ -169,6 +171,29 @@ def test_a_failure_is_raised_with_the_handlers_own_error_as_its_cause(session: S
     assert error.__cause__ is boom
     assert "raise boom" in error.traceback_text
     assert (handle_.state, handle_.error) == ("archived", "ValueError: boom")
+
+
+def test_a_failure_that_redis_knows_before_the_handle_is_told_keeps_its_cause(
+    session: Session, redis: redis_py.Redis
+) -> None:
+    """The worker here writes an end down before it reports it: a look may come in between."""
+    boom, may_go_on = ValueError("boom"), threading.Event()
+
+    @task(queue="q", max_retry=0)
+    def handle(payload: dict[str, Any]) -> None:
+        raise boom
+
+    session.listen(lambda event: event.kind is Kind.ARCHIVED and may_go_on.wait(10) and None)
+    session.start_worker("q")
+    handle_ = session.enqueue("q", {}, id="t1")
+    wait_until(lambda: redis.hget("asynq:t:t1", "state") == b"archived", "it did not fail")
+
+    handle_.observe(*session.standings(["t1"]))
+    was_done = handle_.is_done
+    may_go_on.set()
+
+    assert wrong(handle_).__cause__ is boom
+    assert not was_done
 
 
 def test_a_failure_elsewhere_is_told_with_what_redis_has(

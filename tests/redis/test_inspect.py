@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import socket
-import subprocess
 from collections.abc import Iterator, Mapping
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
@@ -23,6 +21,7 @@ from runqy_notebook.errors import QueueNameError, UnknownQueueError, UnknownTask
 from runqy_notebook.wire.layout import to_bytes, to_text
 from runqy_notebook.wire.outcomes import Archived, Completed, Retried
 from runqy_notebook.wire.states import State
+from tests.servers import running_server
 
 NOW = 1_795_304_851.0
 FOREIGN_BEAT = {  # as recorded from a runqy worker
@@ -87,16 +86,9 @@ def address(
     binary = shutil.which("redis-server") if family == "redis" else _valkey()
     if binary is None:
         pytest.skip(f"no {family}-server here")
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
     folder = tmp_path_factory.mktemp(family)
-    options = ["--port", str(port), "--bind", "127.0.0.1", "--save", "", "--dir", str(folder)]
-    with subprocess.Popen([binary, *options], stdout=subprocess.PIPE, text=True) as server:
-        assert server.stdout is not None
-        assert any("Ready to accept connections" in line for line in server.stdout)
-        yield {"host": "127.0.0.1", "port": port, "protocol": int(protocol)}
-        server.kill()
+    with running_server(folder, binary=Path(binary)) as server:
+        yield {"host": "127.0.0.1", "port": server.port, "protocol": int(protocol)}
 
 
 @pytest.fixture

@@ -441,8 +441,10 @@ def test_what_cannot_be_told_costs_itself_and_not_the_task(redis: redis_py.Redis
 
 
 def test_of_many_displays_the_newest_are_told_and_the_rest_counted(
-    redis: redis_py.Redis, url: str
+    redis: redis_py.Redis, url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("runqy_notebook.worker.reporter.GATHER", 60.0)  # no round in between
+
     def handler(payload: object) -> None:
         for number in range(30):
             report().show({"text/plain": str(number)})
