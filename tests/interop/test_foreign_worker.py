@@ -233,7 +233,7 @@ def test_a_scheduled_task_becomes_due_where_only_it_serves(
     """Foreign workers know pending lists only: the session that scheduled a task brings it due."""
     t = session.enqueue(QUEUE, {"input": "hello"}, delay=0.2)
 
-    taken = worker.take(seconds=4)
+    taken = worker.take(seconds=20)
 
     assert taken is not None
     assert taken.id == t.id
@@ -251,7 +251,7 @@ def test_a_retry_becomes_due_where_only_it_serves(session: Session, worker: Fore
     wait_until(lambda: t.state == "retry", "it was not tried")
     session.stop_worker()
 
-    taken = worker.take(seconds=4)
+    taken = worker.take(seconds=20)
 
     assert taken is not None
     assert (taken.id, taken.fields["retry"]) == (t.id, "1")
