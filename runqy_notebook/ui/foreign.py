@@ -31,6 +31,7 @@ class ForeignTasks:
         self._session = session
         self._names: tuple[str | None, ...] = tuple(names) or (None,)
         self._held: dict[str, str] | None = None  # id to queue; None: not looked yet
+        self._leaving: dict[str, str] = {}  # held no more, and nothing said of their end yet
 
     def look(self) -> list[Event]:
         """What happened since the last look; the first only learns who is there."""
@@ -51,9 +52,14 @@ class ForeignTasks:
             if task_id not in before
         ]
         gone = [task_id for task_id in before if task_id not in found]
+        standings = self._session.standings(gone)
         ended = [
             Event(_ENDS[s.state], s.id, before[s.id], now, BY, s.state, error=s.error or "")
-            for s in self._session.standings(gone)
+            for s in standings
             if s.state in _ENDS
         ]
+        # They take a task out of active first and write its state then: it is looked at once more.
+        is_new = [s.id for s in standings if s.state is State.ACTIVE and s.id not in self._leaving]
+        self._leaving = {task_id: before[task_id] for task_id in is_new}
+        self._held |= self._leaving
         return [*ended, *started]

@@ -26,6 +26,7 @@ PATIENCE = 30_000  # milliseconds that the browser waits for anything
 
 _SETTINGS = {
     "apputils-extension/notification": {"fetchNews": "false", "checkForUpdates": False},
+    "completer-extension/manager": {"providerTimeout": PATIENCE},
     "docmanager-extension/plugin": {"autosave": False},
     "notebook-extension/tracker": {"windowingMode": "none"},
 }
@@ -86,6 +87,9 @@ class Lab:
         self.page.evaluate("() => jupyterapp.restored.then(() => null)")
 
     def _take_dialog(self, dialog: Dialog) -> None:
+        if dialog.type == "beforeunload":  # whether to leave what is not saved, such as a still
+            dialog.accept()
+            return
         self.dialogs.append(dialog.message)
         dialog.dismiss()
 

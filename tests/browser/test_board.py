@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 import redis as redis_py
 from playwright.sync_api import expect
@@ -16,11 +17,12 @@ Open = Callable[..., Notebook]
 
 HANDLERS = """
 %load_ext runqy_notebook
-import time
+import os, time
 from runqy_notebook import task
 @task(queue="mail", max_retry=0)
 def mail(payload):
-    time.sleep(payload.get("seconds", 0))
+    while not os.path.exists(payload.get("until", ".")):
+        time.sleep(0.05)
     if payload.get("bad"):
         raise ValueError("no such address")
 """.strip()
@@ -29,18 +31,18 @@ CELLS = [HANDLERS, "b = %runqy board\nb", AWAITS]
 
 
 def test_queues_and_the_worker_are_worked_with_clicks_while_a_cell_awaits_too(
-    open_notebook: Open, redis: redis_py.Redis, session: Session
+    open_notebook: Open, redis: redis_py.Redis, session: Session, tmp_path: Path
 ) -> None:
     session.enqueue_many("images", [{"n": n} for n in range(12)])
     session.enqueue("mail", {}, delay=600)
-    ForeignWorker(redis, ("mail",)).beat()
     notebook = open_notebook("overview.ipynb", CELLS)
     notebook.run(0, 1)
     board = BoardOnPage(notebook.page)
 
     queues_are_paused_resumed_and_purged(notebook, board, session)
     notebook.begin(2)
-    the_worker_is_started_resized_paused_and_stopped(notebook, board, session)
+    ForeignWorker(redis, ("mail",)).beat()  # counts for half a minute
+    the_worker_is_started_resized_paused_and_stopped(notebook, board, session, tmp_path / "ends")
 
     assert "*" in notebook.js("return panel.content.widgets[2].inputArea.promptNode.textContent;")
 
@@ -84,7 +86,7 @@ def queues_are_paused_resumed_and_purged(
 
 
 def the_worker_is_started_resized_paused_and_stopped(
-    notebook: Notebook, board: BoardOnPage, session: Session
+    notebook: Notebook, board: BoardOnPage, session: Session, ends: Path
 ) -> None:
     board.tab("Worker")
     board.says("No worker runs in this kernel.", "foreign", "Valkey")
@@ -101,7 +103,7 @@ def the_worker_is_started_resized_paused_and_stopped(
     board.button("Apply").click()
     board.says("Worker runs on: serves mail, 3 tasks at a time.")
     expect(board.root.get_by_label("Slots").get_by_role("listitem")).to_have_count(3)
-    session.enqueue("mail", {"seconds": 3})
+    session.enqueue("mail", {"until": str(ends)})
     session.enqueue("mail", {"bad": True}, max_retry=0)
     expect(board.root.get_by_label("Slots").get_by_text("mail")).to_have_count(1)
     pictures(notebook, "board-worker")
@@ -109,6 +111,7 @@ def the_worker_is_started_resized_paused_and_stopped(
     board.says("This kernel's worker: paused")
     board.button("Resume").click()
     board.says("This kernel's worker: running")
+    ends.touch()
     board.tab("Overview")
     board.count("mail", "failed", "1")
     board.count("mail", "completed", "1")

@@ -43,7 +43,6 @@ def test_two_notebooks_agree_and_what_they_save_shows_the_last_state(
     assert "12" in last_seen["data"]["text/plain"]
 
     first.close()
-    second.js("panel.context.model.dirty = false;")  # the page asks where something is not saved
     lab.reload()
     again = lab.visit(second.name)
     board = BoardOnPage(again.page, again.output(1))

@@ -99,6 +99,8 @@ def test_a_failed_task_is_retried_or_deleted_from_its_card(open_notebook: Open) 
     ]
     notebook = open_notebook("retry.ipynb", cells)
     notebook.run(0, 1, 2)
+    for cell in (1, 2):
+        notebook.wait_for(cell, "ValueError: not yet")
     again = notebook.output(1).get_by_role("button", name="Retry")
 
     again.click()

@@ -18,6 +18,15 @@ Script = Callable[[socket.socket], None]
 """What a test does with a connection after the request was read, in place of an answer."""
 
 
+@dataclass(frozen=True)
+class Answer:
+    """What is said to a request."""
+
+    status: int
+    headers: dict[str, str]
+    body: bytes
+
+
 @dataclass
 class Received:
     """One request, and when it was complete (monotonic and unix seconds)."""
@@ -39,8 +48,7 @@ class Receiver:
         self._tls = tls
         self.requests: list[Received] = []
         self.connections = 0
-        self._status, self._headers, self._body = 204, dict[str, str](), b""
-        self._script: Script | None = None
+        self._answer: Answer | Script = Answer(204, {}, b"")
         self._host = host
         self._socket = socket.create_server((host, port), backlog=256)
         self.port: int = self._socket.getsockname()[1]
@@ -54,11 +62,10 @@ class Receiver:
     def answers(
         self, status: int, headers: Mapping[str, str] | None = None, body: bytes = b""
     ) -> None:
-        self._status, self._headers, self._body = status, dict(headers or {}), body
-        self._script = None
+        self._answer = Answer(status, dict(headers or {}), body)
 
     def does(self, script: Script) -> None:
-        self._script = script
+        self._answer = script
 
     def __enter__(self) -> Receiver:
         thread = threading.Thread(target=self._serve, name="receiver", daemon=True)
@@ -119,14 +126,15 @@ class Receiver:
                 return
         assert request is not None
         headers = {name.decode(): text.decode() for name, text in request.headers}
+        answer = self._answer  # before the request is seen, as whoever sees it may change that
         self.requests.append(
             Received(request.method.decode(), request.target.decode(), headers, body)
         )
-        if self._script:
-            self._script(channel)
+        if not isinstance(answer, Answer):
+            answer(channel)
             return
-        lines = {"Content-Length": str(len(self._body)), **self._headers}
-        if self._status == 204:
+        lines = {"Content-Length": str(len(answer.body)), **answer.headers}
+        if answer.status == 204:
             lines.pop("Content-Length")
         head = "".join(f"{name}: {text}\r\n" for name, text in lines.items())
-        channel.sendall(f"HTTP/1.1 {self._status} x\r\n{head}\r\n".encode() + self._body)
+        channel.sendall(f"HTTP/1.1 {answer.status} x\r\n{head}\r\n".encode() + answer.body)

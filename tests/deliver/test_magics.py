@@ -31,8 +31,12 @@ def test_a_result_is_delivered_to_where_the_line_says(kernel: Kernel, receiver: 
     wait_until(lambda: receiver.requests, "it should arrive")
 
     assert json.loads(receiver.requests[0].body)["result"] == 42
-    kernel.run("frame = %runqy deliveries")
-    assert "delivered" in kernel.run("print(list(frame.state))").stdout
+
+    def states() -> str:
+        kernel.run("frame = %runqy deliveries")
+        return kernel.run("print(list(frame.state))").stdout
+
+    wait_until(lambda: states() == "['delivered']\n", "it should be written down")
 
 
 def test_a_delivery_is_attempted_again_on_request(kernel: Kernel, receiver: Receiver) -> None:

@@ -117,7 +117,7 @@ def test_a_large_result_never_passes_through_redis(
         session.destination("orders", receiver.url, allow_private=True)
         wait_until(lambda: states(session) == ["delivered"], "it should be delivered")
         assert receiver.requests[0].body.count(b"large") == 40_000
-    assert os.listdir(folder) == ["id"]
+    wait_until(lambda: os.listdir(folder) == ["id"], "its file should go")
 
 
 def test_only_who_has_the_file_delivers_it(make_session: Any, folder: Path, tmp_path: Path) -> None:

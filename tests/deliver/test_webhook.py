@@ -108,7 +108,7 @@ def test_a_drip_fed_answer_ends_at_the_deadline(text: bytes) -> None:
 
     assert isinstance(outcome, Failed)
     assert outcome.why == "no answer within 0.6 s"
-    assert outcome.seconds < 3
+    assert outcome.seconds < 30  # of the minutes that the answer takes
 
 
 def test_a_drip_fed_body_changes_nothing_of_what_the_status_said() -> None:
@@ -116,14 +116,14 @@ def test_a_drip_fed_body_changes_nothing_of_what_the_status_said() -> None:
         receiver.does(
             lambda channel: (
                 channel.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 999\r\n\r\n"),
-                dripping(b"a" * 200)(channel),
+                dripping(b"a" * 998)(channel),
             )[0]
         )
 
         outcome = sent_to(receiver, deadline=0.6)
 
     assert isinstance(outcome, Delivered)
-    assert outcome.seconds < 3
+    assert outcome.seconds < 30  # of the 50 that the body takes
 
 
 def test_a_silent_server_ends_at_the_deadline() -> None:

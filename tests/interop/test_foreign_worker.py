@@ -16,6 +16,7 @@ from runqy_notebook.errors import (
     TaskFailedError,
     WaitTimeoutError,
 )
+from runqy_notebook.ui.foreign import ForeignTasks
 from tests.interop import foreign
 from tests.interop.foreign import ForeignWorker
 from tests.waiting import wait_until
@@ -170,6 +171,28 @@ def test_its_late_word_about_the_state_does_not_stop_ours(
     assert redis.exists(f"asynq:{QUEUE}:active", f"asynq:{QUEUE}:lease") == 0
 
 
+def test_its_end_is_told_though_somebody_looked_between_its_two_words_about_it(
+    session: Session, worker: ForeignWorker, redis: Redis
+) -> None:
+    """It takes the id out of active first, and only then writes the state."""
+    t = session.enqueue(QUEUE, {"input": "hello"})
+    tasks = ForeignTasks(session, [QUEUE])
+    assert tasks.look() == []
+    worker.take()
+
+    def told() -> list[tuple[str, str]]:
+        return [(str(event.kind), event.task_id) for event in tasks.look()]
+
+    started = told()
+    redis.lrem(f"asynq:{QUEUE}:active", 1, t.id)
+    between = told()
+    redis.hset(f"asynq:t:{t.id}", "state", "completed")
+    ended = told()
+
+    assert (started, between, ended) == ([("started", t.id)], [], [("completed", t.id)])
+    assert told() == []
+
+
 def test_a_session_that_comes_later_finds_its_result(
     session: Session, worker: ForeignWorker, make_session: Any
 ) -> None:
@@ -233,7 +256,7 @@ def test_a_scheduled_task_becomes_due_where_only_it_serves(
     """Foreign workers know pending lists only: the session that scheduled a task brings it due."""
     t = session.enqueue(QUEUE, {"input": "hello"}, delay=0.2)
 
-    taken = worker.take(seconds=4)
+    taken = worker.take(seconds=20)
 
     assert taken is not None
     assert taken.id == t.id
@@ -251,7 +274,7 @@ def test_a_retry_becomes_due_where_only_it_serves(session: Session, worker: Fore
     wait_until(lambda: t.state == "retry", "it was not tried")
     session.stop_worker()
 
-    taken = worker.take(seconds=4)
+    taken = worker.take(seconds=20)
 
     assert taken is not None
     assert (taken.id, taken.fields["retry"]) == (t.id, "1")

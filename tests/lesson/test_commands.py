@@ -115,9 +115,7 @@ def test_commands_of_others_are_left_out(
     lesson.next()
     claim = lesson.next()
     lesson.begin(Kind.CLAIM)
-    while not lesson.doing:
-        pass
-    while lesson.doing:
+    while lesson.is_busy:
         redis.set("stranger", 1)
     ran = lesson.latest
     assert isinstance(ran, Move)

@@ -45,6 +45,17 @@ def kernel(shared_kernel: Kernel, redis: redis_py.Redis) -> Iterator[Kernel]:
 
 
 @pytest.fixture
+def patient_kernel(kernel: Kernel) -> Iterator[Kernel]:
+    """The same, where Tab waits for Redis as long as it takes."""
+    kernel.run(
+        "from runqy_notebook.magics import complete\n"
+        "patience, complete.PATIENCE = complete.PATIENCE, 20.0"
+    )
+    yield kernel
+    kernel.run("complete.PATIENCE = patience")
+
+
+@pytest.fixture
 def start_kernel(tmp_path: Path) -> Iterator[Callable[..., Kernel]]:
     """Starts kernels of the test's own, with these environment variables beside the tests'."""
     with ExitStack() as running:

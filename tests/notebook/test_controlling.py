@@ -181,16 +181,16 @@ def test_the_doctor_tells_of_an_absent_redis_in_a_line(kernel: Kernel) -> None:
 
 
 @pytest.mark.parametrize("typed", ["run ", "cancel ", "cancel n1 ", "delete ", "attach "])
-def test_ids_are_offered(kernel: Kernel, typed: str) -> None:
-    kernel.run("for n in range(2):\n    %runqy enqueue q {'n': n} --id n{n}")
+def test_ids_are_offered(patient_kernel: Kernel, typed: str) -> None:
+    patient_kernel.run("for n in range(2):\n    %runqy enqueue q {'n': n} --id n{n}")
 
-    found = [line.rpartition(" ")[2] for line in kernel.complete(f"%runqy {typed}")]
+    found = [line.rpartition(" ")[2] for line in patient_kernel.complete(f"%runqy {typed}")]
 
     assert sorted(found) == ["n0", "n1"]
 
 
 @pytest.mark.parametrize("typed", ["pause ", "resume ", "purge ", "history "])
-def test_queues_are_offered(kernel: Kernel, typed: str) -> None:
-    kernel.run("%runqy enqueue images_high {'n': 1}")
+def test_queues_are_offered(patient_kernel: Kernel, typed: str) -> None:
+    patient_kernel.run("%runqy enqueue images_high {'n': 1}")
 
-    assert kernel.complete(f"%runqy {typed}") == [f"%runqy {typed}images_high"]
+    assert patient_kernel.complete(f"%runqy {typed}") == [f"%runqy {typed}images_high"]

@@ -16,8 +16,10 @@ from runqy_notebook import task
 @task(queue="rough")
 def handle(payload):
     if payload.get("kill"):
-        time.sleep(2)
+        while not os.path.exists("napping"):
+            time.sleep(0.01)
         os._exit(7)
+    open("napping", "w").close()
     time.sleep(payload.get("nap", 0))
     return "fine"
 """
@@ -31,7 +33,7 @@ def test_the_next_kernel_says_which_tasks_the_last_one_died_with_and_survives_th
     kernel.run(f"{HANDLER}\n%runqy worker start rough --concurrency 2")
 
     kernel.run("k = %runqy enqueue rough_default {'kill': 1} --id killer")
-    kernel.run("n = %runqy enqueue rough_default {'nap': 60} --id neighbour")
+    kernel.begin("n = %runqy enqueue rough_default {'nap': 60} --id neighbour")
     wait_until(lambda: redis.llen("asynq:rough_default:pending") == 2, "they do not come back")
     redis.hset("asynq:t:neighbour", "payload", "{}")
     kernel.restart(now=True)

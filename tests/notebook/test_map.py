@@ -18,22 +18,26 @@ from tests.notebook.kernels import Kernel, kernel_environment
 from tests.waiting import wait_until
 
 HANDLER = """
-import os, time
+import os, threading, time
 import pandas as pd
 from runqy_notebook import task
+go = threading.Event()
 
 @task(queue="q", max_retry=0)
 def act(payload):
     with open("log", "a") as log:
         log.write(f"{payload['n']}\\n")
+    if payload.get("held"):
+        go.wait(60)
     time.sleep(payload["seconds"])
     if payload["n"] == -1:
         raise ValueError("negative")
     return payload["n"] * 2
 
 %runqy worker start q --concurrency 2
-def frame(rows, seconds=0.0):
-    return pd.DataFrame({"n": range(rows), "seconds": seconds})
+def frame(rows, seconds=0.0, held_from=10_000):
+    held = [n >= held_from for n in range(rows)]
+    return pd.DataFrame({"n": range(rows), "seconds": seconds, "held": held})
 """
 
 
@@ -98,7 +102,7 @@ def _card_id(kernel: Kernel) -> str:
 
 
 @pytest.mark.parametrize(
-    "cell", ["frame(600, 0.01).runqy.map('q')", "await frame(600, 0.01).runqy.amap('q')"]
+    "cell", ["frame(600, 0.01, 100).runqy.map('q')", "await frame(600, 0.01, 100).runqy.amap('q')"]
 )
 def test_an_interrupt_ends_it_at_once_and_the_cell_run_again_takes_it_up(
     start_kernel: Callable[..., Kernel], url: str, tmp_path: Path, cell: str
@@ -112,6 +116,7 @@ def test_an_interrupt_ends_it_at_once_and_the_cell_run_again_takes_it_up(
     kernel.interrupt()
     ran = kernel.finish(running)
     n_run = len(_logged(tmp_path))
+    kernel.run("go.set()")
     again = kernel.run(
         cell.replace("frame", "out = frame") if "await" not in cell else f"out = {cell}"
     )
@@ -131,7 +136,7 @@ def test_after_a_kernel_was_killed_a_second_run_sends_only_the_rest(
 ) -> None:
     kernel = start_kernel(RUNQY_REDIS_URL=url)
     kernel.run("%load_ext runqy_notebook" + HANDLER)
-    kernel.begin("frame(2000, 0.002).runqy.map('q', ahead=300)")
+    kernel.begin("frame(2000, 0.002, 1000).runqy.map('q', ahead=300)")
     wait_until(lambda: len(_logged(tmp_path)) > 500, "nothing is run", 30)
 
     os.kill(_pid(kernel), signal.SIGKILL)
@@ -139,8 +144,8 @@ def test_after_a_kernel_was_killed_a_second_run_sends_only_the_rest(
     stored = len(redis.keys("asynq:result:map-*"))
     left = Counter(_logged(tmp_path))
     kernel.restart(now=True)
-    kernel.run("%load_ext runqy_notebook" + HANDLER)
-    told = card(kernel, "out = frame(2000, 0.002).runqy.map('q', ahead=300)")
+    kernel.run("%load_ext runqy_notebook" + HANDLER + "go.set()")
+    told = card(kernel, "out = frame(2000, 0.002, 1000).runqy.map('q', ahead=300)")
     summed = kernel.run("len(out), int(out.result.sum()), bool(out.error.isna().all())").value
 
     logged = Counter(_logged(tmp_path))
@@ -177,10 +182,10 @@ def test_a_kernel_elsewhere_does_the_work(
 
 
 def test_the_kernel_is_free_while_a_map_is_awaited(working: Kernel) -> None:
-    working.run("import asyncio; t = asyncio.create_task(frame(400, 0.005).runqy.amap('q'))")
+    working.run("import asyncio; t = asyncio.create_task(frame(400, 0, 0).runqy.amap('q'))")
 
     between = working.run("t.done(), 1 + 1").value
-    summed = working.run("int((await t).result.sum())").value
+    summed = working.run("go.set(); int((await t).result.sum())").value
 
     assert between == "(False, 2)"
     assert summed == "159600"

@@ -47,6 +47,7 @@ PRINTS = """
 def act(payload):
     while not go: time.sleep(0.01)
     for number in range(50):
+        while number == 25 and not between: time.sleep(0.01)
         print(current_task().id, "OUT", number)
         print("ERR", number, file=sys.stderr)
         time.sleep(0.005)
@@ -56,13 +57,14 @@ def act(payload):
 @pytest.mark.any_kernel
 def test_prints_of_four_handlers_go_nowhere_but_to_their_tasks(kernel: Kernel) -> None:
     listening(kernel, PRINTS)
-    kernel.run("go = []")
+    kernel.run("go, between = [], []")
     kernel.run("ts = [current.session().enqueue('q', {}, id=f't{n}') for n in range(4)]")
     del kernel.said[:]
 
     mine = [kernel.run("go.append(1); print('first')")]
     while kernel.run("all(t.is_done for t in ts)").value == "False":
         mine.append(kernel.run("print('mine', 1); time.sleep(0.02); print('mine', 2)"))
+        kernel.run("between.append(1)")
     kernel.complete("ti")
 
     assert {ran.stdout for ran in mine[1:]} == {"mine 1\nmine 2\n"}
@@ -164,7 +166,10 @@ def test_a_bar_in_a_handler_is_text_in_its_log(kernel: Kernel, home: str) -> Non
     run_one(
         kernel,
         f"def act(payload):\n    from {home} import tqdm\n"
-        "    for _ in tqdm(range(30), desc='steps', mininterval=0): time.sleep(0.005)",
+        "    for n in tqdm(range(30), desc='steps', mininterval=0):\n"
+        "        time.sleep(0.005)\n"
+        "        while n == 15 and not under_way(): time.sleep(0.005)\n"
+        "def under_way(): return any('steps:  ' in e.note for e in list(heard))",
     )
 
     lines = eval(kernel.run("lines('t')").value)
@@ -230,6 +235,7 @@ def test_a_hundred_thousand_lines_do_not_reach_the_page(kernel: Kernel) -> None:
 NESTED = """
 async def act(payload):
     import asyncio
+    while not ticks: await asyncio.sleep(0.01)
     async def part(n):
         await asyncio.sleep(0.01)
         return n
@@ -240,10 +246,10 @@ AWAITING = """
 import asyncio
 kernels = asyncio.get_running_loop()
 before = dict(vars(type(kernels)))
+ticks = 0
 ts = [current.session().enqueue('q', {}) for _ in range(20)]
 refused = None
 async def own(): pass
-ticks = 0
 while not all(t.is_done for t in ts):
     await asyncio.sleep(0.01)
     ticks += 1

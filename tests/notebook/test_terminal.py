@@ -125,11 +125,18 @@ def test_the_board_is_a_table(terminal: Terminal, session: Session) -> None:
     assert terminal.run("%runqy board --close").strip() == "No board is open."
 
 
-def test_a_map_shows_a_line_and_an_interrupt_says_how_to_go_on(terminal: Terminal) -> None:
+def test_a_map_shows_a_line_and_an_interrupt_says_how_to_go_on(
+    terminal: Terminal, redis: redis_py.Redis
+) -> None:
     terminal.run("import pandas as pd; df = pd.DataFrame({'n': range(600)})")
     done = terminal.run("out = df.runqy.map('q')")
     terminal.child.sendline("df.assign(holds=1).runqy.map('q')")
-    terminal.child.expect("q_default: 0 of 600 rows")
+    wait_until(
+        lambda: sum(redis.llen(f"asynq:q_default:{name}") for name in ("pending", "active")) == 600,
+        "not all were sent",
+    )
+    for _ in range(3):  # painted after the reading, the first 500, and all
+        terminal.child.expect("q_default: 0 of 600 rows")
 
     asked_at = time.monotonic()
     terminal.child.sendintr()

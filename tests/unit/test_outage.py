@@ -114,7 +114,7 @@ def test_threads_take_turns_and_all_go_on_at_once_when_it_is_over(notices: list[
     while len(turns) < 2:
         time.sleep(0.01)
     assert turns[0] - began >= SPACING / 2
-    assert turns[1] - turns[0] >= SPACING / 2
+    assert turns[1] - began >= SPACING * 3 / 2  # whichever of the two was late to note its turn
     outage.succeeded()
     for thread in threads:
         thread.join()
@@ -128,7 +128,7 @@ def test_closing_ends_all_holding_off(notices: list[str]) -> None:
     outage.close()
     began = time.monotonic()
 
-    for _ in range(20):
+    for _ in range(50):
         outage.hold_off()
 
-    assert time.monotonic() - began < 20 * SPACING / 2
+    assert time.monotonic() - began < 50 * SPACING / 2
