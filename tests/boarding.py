@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import unicodedata
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -17,8 +18,8 @@ from tests.waiting import wait_until
 P = TypeVar("P", bound=Panel)
 
 
-class Clock:
-    """One that a test moves."""
+class Clock(threading.local):
+    """One that a test moves: for its own thread alone, as events come meanwhile on others."""
 
     def __init__(self) -> None:
         self.now = 1_000.5
