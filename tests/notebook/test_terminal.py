@@ -125,11 +125,14 @@ def test_the_board_is_a_table(terminal: Terminal, session: Session) -> None:
     assert terminal.run("%runqy board --close").strip() == "No board is open."
 
 
-def test_a_map_shows_a_line_and_an_interrupt_says_how_to_go_on(terminal: Terminal) -> None:
+def test_a_map_shows_a_line_and_an_interrupt_says_how_to_go_on(
+    terminal: Terminal, session: Session
+) -> None:
     terminal.run("import pandas as pd; df = pd.DataFrame({'n': range(600)})")
     done = terminal.run("out = df.runqy.map('q')")
     terminal.child.sendline("df.assign(holds=1).runqy.map('q')")
     terminal.child.expect("q_default: 0 of 600 rows")
+    wait_until(lambda: len(session.pending("q")) + len(session.active("q")) == 600, "not all sent")
 
     asked_at = time.monotonic()
     terminal.child.sendintr()
@@ -138,7 +141,9 @@ def test_a_map_shows_a_line_and_an_interrupt_says_how_to_go_on(terminal: Termina
     terminal.run("gate.set()")
 
     assert "q_default: 600 of 600 rows, " in done
-    assert "MapInterrupted: 0 of 600 rows are done, and 600 more were sent and go on. Run" in said
+    # The interrupt may come before the answer to the last hundred did.
+    told = r"MapInterrupted: 0 of 600 rows are done, and [56]00 more were sent and go on\. Run"
+    assert re.search(told, said)
     assert "Traceback" not in said
     assert took < 10  # of the minute that the tasks hold on
 
