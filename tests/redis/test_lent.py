@@ -329,8 +329,8 @@ def test_tasks_that_an_executor_takes_no_more_wait_for_another_one(
     with working(url, registry_of(lambda payload: 7), executor=threads, on_outcome=ended) as worker:
         threads.shutdown()
         push(redis, "t1")
-        wait_until(lambda: worker.is_paused, "not paused")
-        assert told(worker, "ThreadPoolExecutor takes no more tasks")
+        wait_until(lambda: told(worker, "ThreadPoolExecutor takes no more tasks"), "not told")
+        assert worker.is_paused
     assert field(redis, "t1", "state") == b"pending"
     assert field(redis, "t1", "crashes") is None
 
