@@ -119,14 +119,18 @@ class Receiver:
                 return
         assert request is not None
         headers = {name.decode(): text.decode() for name, text in request.headers}
+        script, answer = self._script, self._answer()  # whoever sees the request may change them
         self.requests.append(
             Received(request.method.decode(), request.target.decode(), headers, body)
         )
-        if self._script:
-            self._script(channel)
-            return
+        if script:
+            script(channel)
+        else:
+            channel.sendall(answer)
+
+    def _answer(self) -> bytes:
         lines = {"Content-Length": str(len(self._body)), **self._headers}
         if self._status == 204:
             lines.pop("Content-Length")
         head = "".join(f"{name}: {text}\r\n" for name, text in lines.items())
-        channel.sendall(f"HTTP/1.1 {self._status} x\r\n{head}\r\n".encode() + self._body)
+        return f"HTTP/1.1 {self._status} x\r\n{head}\r\n".encode() + self._body
