@@ -31,8 +31,8 @@ def test_a_result_is_delivered_to_where_the_line_says(kernel: Kernel, receiver: 
     wait_until(lambda: receiver.requests, "it should arrive")
 
     assert json.loads(receiver.requests[0].body)["result"] == 42
-    kernel.run("frame = %runqy deliveries")
-    assert "delivered" in kernel.run("print(list(frame.state))").stdout
+    states = "frame = %runqy deliveries\nprint(list(frame.state))"
+    wait_until(lambda: "delivered" in kernel.run(states).stdout, "it should be written down")
 
 
 def test_a_delivery_is_attempted_again_on_request(kernel: Kernel, receiver: Receiver) -> None:
