@@ -47,6 +47,7 @@ class Controlling(Listening):
         known: Any = self._inbox.handle_of(task_id)
         if known and not known.is_done:
             return known  # type: ignore[no-any-return]
+        before = self._inbox.kept(task_id)
         try:
             record = self.record(task_id)
         except UnknownTaskError:
@@ -56,7 +57,7 @@ class Controlling(Listening):
         made = TaskHandle(task_id, record.queue, self.source)
         if record.state.is_finished:
             return self._inbox.adopt(task_id, lambda: made)  # type: ignore[return-value]
-        self._inbox.expect(made)  # whatever is known of the id is of an earlier run
+        self._inbox.take_up(made, before)
         self._subscriber.hear_queue(record.queue)
         return made
 

@@ -57,6 +57,20 @@ class Inbox:
                 if self._kept and (earlier := self._kept.pop(handle.id, None)):
                     self._earlier[handle] = earlier
 
+    def kept(self, task_id: str) -> Outcome | None:
+        """What was reported of a task of which nobody held a handle."""
+        return self._kept.get(task_id)
+
+    def take_up(self, handle: Waiting, before: Outcome | None) -> None:
+        """Expects the end of a task that a look found unfinished. What was kept `before` that look
+        is of an earlier run; what was since is told.
+        """
+        with self._lock:
+            self._add(handle)
+            kept = self._kept.pop(handle.id, None)
+        if kept is not None and kept is not before:
+            handle.report(kept)
+
     def same(self, handle: W) -> W:
         """For an expected task that turned out to exist already: the handle held of it before, or
         this one, told what was kept.

@@ -173,8 +173,8 @@ class Waiter:
         """Gives up connections that died without a word."""
         long_ago = time.monotonic() - _OVERDUE
         for queue in queues:
-            asked_at = self._watches[queue].asked_at
-            if asked_at is not None and asked_at < long_ago:
+            watch = self._watches.get(queue)  # none yet, where all the time passed before we asked
+            if watch and watch.asked_at is not None and watch.asked_at < long_ago:
                 self._watches.pop(queue).connection.disconnect()
 
     def _silence(self) -> None:

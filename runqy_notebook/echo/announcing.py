@@ -54,8 +54,12 @@ class Announcer:
         """Ends the thread; a listener under way is not waited for longer than 5 s."""
         self._stopping.set()
         self._receipts.wake()
-        if self._thread is not threading.current_thread():  # a listener may stop it all
-            self._ended.wait(5.0)
+        thread = self._thread
+        if thread is None or thread is threading.current_thread():  # a listener may stop it all
+            return
+        # Ctrl-C within Thread.join marks a live thread as dead (CPython <= 3.12), so wait first.
+        if self._ended.wait(5.0):
+            thread.join()
 
     def _announce(self, stopping: threading.Event, ended: threading.Event) -> None:
         try:

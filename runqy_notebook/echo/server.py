@@ -32,6 +32,7 @@ class Receiver:
         self._loop = asyncio.SelectorEventLoop()  # Windows' other kind cannot watch for readers
         self._stopping = asyncio.Event()
         self._ended = threading.Event()
+        self._thread: threading.Thread | None = None
 
     @property
     def url(self) -> str:
@@ -48,15 +49,18 @@ class Receiver:
                 f"No port of {HOST} is to be had for webhooks: {one_line(error)}."
             ) from None
         self.port = sockets[0].getsockname()[1]
-        threading.Thread(
+        self._thread = threading.Thread(
             target=self._run, args=(sockets,), name="runqy-echo", daemon=True
-        ).start()  # clients that come before it serves wait in the listening socket
+        )
+        self._thread.start()  # clients that come before it serves wait in the listening socket
 
     def stop(self) -> None:
         """Closes its socket and all connections, and ends the thread."""
         with suppress(RuntimeError):  # it ended by itself
             self._loop.call_soon_threadsafe(self._stopping.set)
-        self._ended.wait(_PATIENCE)
+        # Ctrl-C within Thread.join marks a live thread as dead (CPython <= 3.12), so wait first.
+        if self._ended.wait(_PATIENCE) and self._thread is not None:
+            self._thread.join()
 
     def _run(self, sockets: list[socket.socket]) -> None:
         asyncio.set_event_loop(self._loop)

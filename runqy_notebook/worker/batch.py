@@ -42,9 +42,12 @@ class Pace:
 
 
 class Batch:
-    """What a slot holds beside the task it runs. Its thread and the relief share it."""
+    """What a slot holds beside the task it runs. Its thread and the relief share it; `relieving` is
+    held while the relief gives back.
+    """
 
     def __init__(self) -> None:
+        self.relieving = threading.Lock()
         self._ahead: deque[Task] = deque()
         self._done: list[Outcome] = []
         self._lock = threading.Lock()
@@ -75,6 +78,13 @@ class Batch:
         with self._lock:
             done, self._done = tuple(self._done), []
         return done
+
+    def finish(self) -> tuple[Outcome, ...]:
+        """The outcomes that are left once nothing is ahead. What the relief took is in its queue
+        again by then: a claim made sooner would run what comes after it first.
+        """
+        with self.relieving:
+            return self.take_done()
 
     def leave_out(self, task_id: str) -> None:
         """Gives a task back that has not begun, with the outcomes that are written down next."""
@@ -144,12 +154,10 @@ class Relief:
             if not len(holder.batch):
                 continue
             is_any = True
-            if (
-                since is not None
-                and now - since >= LOOK_EVERY
-                and (held := holder.batch.take_all())
-            ):
-                self._settle("relief", held)
+            if since is not None and now - since >= LOOK_EVERY:
+                with holder.batch.relieving:
+                    if held := holder.batch.take_all():
+                        self._settle("relief", held)
         return is_any
 
     def _live(self) -> None:

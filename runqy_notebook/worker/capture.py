@@ -18,6 +18,11 @@ from runqy_notebook.worker import bars, figures, inherit
 
 _NAMES = ("stdout", "stderr")
 
+_WRITTEN_TO = threading.local()
+"""Keeps each thread's latest streams: what a stop on another thread takes away between a line and
+its end would be freed under `print`, which has borrowed it (python/cpython#130163).
+"""
+
 
 class Stream(io.TextIOBase):
     """Writes to the report of the handler that prints, else to the stream `beneath`, whose
@@ -36,6 +41,7 @@ class Stream(io.TextIOBase):
         what was here before from it, and puts that back at the end: then a handler's text must
         not pass through its function, and nobody's must come round in a circle.
         """
+        setattr(_WRITTEN_TO, self.name_of_stream, self)
         return _Write(self, self._other)
 
     @write.setter

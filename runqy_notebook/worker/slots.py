@@ -197,7 +197,7 @@ class Slot:
         if not tasks:
             self.entry.free()
         self._pace.ran(len(tasks), time.monotonic() - began)
-        return self.batch.take_done()
+        return self.batch.finish()
 
     def _is_set_aside(self, task: Task) -> bool:
         return task.is_suspect and not self.is_leaving and self._work.set_aside(task)

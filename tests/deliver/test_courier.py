@@ -141,6 +141,7 @@ def test_a_strangers_url_reaches_nothing_on_this_machine(redis: redis_py.Redis) 
     with Receiver() as canary, delivering(outbox, Directory(), notice=notices.append):
         post(outbox, canary.url)
         wait_until(lambda: record(outbox).state is DeliveryState.FAILED, "it should be refused")
+        wait_until(lambda: notices, "it should be told")
 
         wait_until(lambda: notices, "that should be told")
         assert canary.connections == 0

@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 import threading
 from datetime import datetime, timedelta, timezone
+from types import FrameType
 from urllib.parse import urlsplit
 
 import psutil
@@ -218,6 +219,21 @@ def test_a_url_is_never_guessed_nor_used_twice(webhooks: Webhooks) -> None:
     paths = {urlsplit(url).path for url in (first, second)}
     assert len(paths) == 2
     assert all(len(path) >= 43 for path in paths)
+
+
+def test_its_threads_are_over_once_it_is_stopped(webhooks: Webhooks) -> None:
+    """However long they take for their last instructions."""
+
+    def linger(frame: FrameType, event: str, _: object) -> None:
+        if event == "return" and frame.f_code.co_name in ("_run", "_announce"):
+            threading.Event().wait(0.05)
+
+    threading.setprofile(linger)
+    webhooks.start()
+    threading.setprofile(None)
+    webhooks.stop()
+
+    assert [each.name for each in threading.enumerate() if "echo" in each.name] == []
 
 
 def test_after_a_stop_nothing_is_left(webhooks: Webhooks) -> None:

@@ -29,7 +29,7 @@ named(enqueue, "Enqueue").click()
 assert until(lambda: enqueue._place.widget.outputs)
 assert until(lambda: len(enqueue._place.widget.outputs) == 2)  # the card's buttons come
 b._tab.selected_index = 2
-assert until(lambda: tasks.list.tasks and tasks._rows._places)
+assert until(tasks._rows.seen)  # a click sooner may be meant for what stood there before
 tasks._rows._places[0][-1].click()
 assert until(lambda: len(tasks._place.widget.outputs) == 2)
 """

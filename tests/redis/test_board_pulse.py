@@ -61,6 +61,7 @@ def test_it_hears_what_another_session_works_on(
     group.wait(10)
 
     wait_until(lambda: last_second(pulse, clock).completed == 2, "no end was heard")
+    wait_until(lambda: last_second(pulse, clock).failed == 1, "no failure was heard")
     second = last_second(pulse, clock, "mail_default")
     assert (second.enqueued, second.completed, second.failed) == (3, 2, 1)
     assert second.n_waited == second.n_ran == 3

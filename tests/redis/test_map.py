@@ -576,6 +576,7 @@ def test_a_map_that_is_awaited_leaves_the_loop_free(doubling: Session, log: Log)
     assert beats > 10
 
 
+@pytest.mark.filterwarnings("ignore:No worker serves q")  # told where nothing is heard for 0.3 s
 def test_cancelling_an_awaited_map_says_what_goes_on(session: Session) -> None:
     async def cancelled() -> str:
         mapping = asyncio.ensure_future(session.amap(FRAME, "q", progress=False))

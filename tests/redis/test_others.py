@@ -130,6 +130,27 @@ def test_a_task_of_another_producer_has_a_handle(session: Session, redis: redis_
     assert session.task("t1") is handle
 
 
+def test_a_task_that_ends_while_one_asks_for_its_handle_gives_its_result(
+    session: Session, redis: redis_py.Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    task(queue="q")(echo)
+    worker = session.start_worker("q")
+    worker.pause()
+    push(redis, "t1")
+    record = session.record
+
+    def record_and_then_the_end(task_id: str) -> object:
+        found = record(task_id)
+        worker.resume()
+        wait_until(lambda: worker.status.completed == 1, "it did not run")
+        wait_until(lambda: session._inbox.kept(task_id), "its end was not reported")
+        return found
+
+    monkeypatch.setattr(session, "record", record_and_then_the_end)
+
+    assert session.task("t1").result(timeout=10) == {"n": 1}
+
+
 def test_the_result_of_a_task_that_nobody_waited_for_is_kept_for_a_while(
     session: Session, redis: redis_py.Redis
 ) -> None:

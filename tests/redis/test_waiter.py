@@ -68,6 +68,11 @@ def test_without_a_task_it_gives_up_after_the_seconds_given(waiter: Waiter) -> N
     assert 0.15 < time.monotonic() - began < 2
 
 
+def test_where_its_time_passed_before_it_could_ask_it_gives_up(waiter: Waiter) -> None:
+    """As where the process stands still at that moment."""
+    assert waiter.wait(QUEUES, 0.0) is None
+
+
 @pytest.mark.parametrize("queues", [QUEUES, ()])
 def test_a_wake_ends_the_present_wait_and_one_that_came_before_it(
     waiter: Waiter, queues: tuple[str, ...], monkeypatch: pytest.MonkeyPatch

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from dataclasses import dataclass, field
 
@@ -115,6 +116,28 @@ def test_the_relief_gives_back_what_waits_for_a_slow_task() -> None:
     assert not relief.look(100.0 + 3 * LOOK_EVERY)
 
     assert [type(outcome) for outcome in settled] == [Released, Released]
+
+
+def test_a_slot_that_goes_on_waits_until_the_relief_has_given_back() -> None:
+    """Or it would claim, and run, what comes after that."""
+    slot, told = Slot(busy_since=100.0), list[str]()
+    slot.batch.load(tasks(2))
+
+    def go_on() -> None:
+        slot.batch.finish()
+        told.append("goes on")
+
+    thread = threading.Thread(target=go_on)
+
+    def settle(name: str, outcomes: tuple[Outcome, ...]) -> None:
+        thread.start()
+        thread.join(0.1)
+        told.append("given back")
+
+    Relief(lambda: [slot], settle, lambda error: None).look(100.0 + 2 * LOOK_EVERY)
+    thread.join()
+
+    assert told == ["given back", "goes on"]
 
 
 def test_the_relief_looks_by_itself_once_there_is_a_batch() -> None:

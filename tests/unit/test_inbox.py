@@ -165,6 +165,21 @@ def test_only_the_end_of_a_task_is_kept() -> None:
     assert kept(inbox) == []
 
 
+def test_of_an_unfinished_task_what_came_since_the_look_is_told_and_nothing_earlier() -> None:
+    inbox, again, ended = Inbox(), Holder("again"), Holder("ended")
+    inbox.deliver(completed("an earlier run", "again"))
+    before = {task_id: inbox.kept(task_id) for task_id in ("again", "ended")}
+    inbox.deliver(completed("this run", "ended"))
+
+    inbox.take_up(again, before["again"])
+    inbox.take_up(ended, before["ended"])
+
+    assert again.told == []
+    assert ended.told == [completed("this run", "ended")]
+    inbox.deliver(completed("this run", "again"))
+    assert again.told == [completed("this run", "again")]
+
+
 def test_a_later_run_replaces_what_was_kept_of_an_earlier_one() -> None:
     inbox = Inbox()
     inbox.deliver(completed(1))
