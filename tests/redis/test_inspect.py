@@ -13,10 +13,11 @@ import pytest
 import redis
 
 from runqy_notebook import frames
+from runqy_notebook.broker import listing
 from runqy_notebook.broker.broker import Broker
 from runqy_notebook.broker.exchanges import Exchange, Retention, WrongTypeError
 from runqy_notebook.broker.inspect import Inspector
-from runqy_notebook.broker.records import TaskRecord
+from runqy_notebook.broker.records import Place, TaskRecord
 from runqy_notebook.errors import QueueNameError, UnknownQueueError, UnknownTaskError
 from runqy_notebook.wire.layout import to_bytes, to_text
 from runqy_notebook.wire.outcomes import Archived, Completed, Retried
@@ -667,6 +668,27 @@ def test_a_task_is_found_though_its_hash_names_another_queue_or_none(
 
     assert inspector.task("none").queue == "outsiders"
     assert inspector.task("none").state is State.PENDING
+
+
+def test_of_a_task_that_moves_between_two_looks_nothing_is_told_of_before_and_after(
+    inspector: Inspector, client: redis.Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client.hset("asynq:t:x", mapping={"queue": "q", "state": "pending"})
+    client.lpush("asynq:q:pending", "x")
+    look = listing.place_of
+
+    def it_runs(*asked: Any) -> Place | None:
+        if client.lrem("asynq:q:pending", 0, "x"):
+            ran = {"state": "completed", "started_at": str(NOW), "completed_at": str(NOW + 1)}
+            client.hset("asynq:t:x", mapping=ran)
+            client.zadd("asynq:q:completed", {"x": NOW + 60})
+        return look(*asked)
+
+    monkeypatch.setattr(listing, "place_of", it_runs)
+    record = inspector.task("x")
+
+    assert (record.state, record.started_at) == (State.COMPLETED, at(NOW))
+    assert record.finished_at == at(NOW + 1)
 
 
 def test_a_task_in_no_list_is_in_the_state_that_its_hash_says(
