@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Any
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 from runqy_notebook.broker.exchanges import Enqueued, Retention
 from runqy_notebook.broker.server import Server
@@ -20,6 +21,9 @@ from runqy_notebook.waiting import Source
 from runqy_notebook.wire.payload import encode_payload, size_warning
 from runqy_notebook.worker.sweeper import Sweeper
 
+if TYPE_CHECKING:
+    from runqy_notebook.worker.worker import Worker
+
 BATCH = 500  # tasks written by one script call
 
 
@@ -29,6 +33,7 @@ class Enqueueing(Echoing):
     source: Source
     _names: Names
     _sweeper: Sweeper
+    worker: Worker | None
 
     def __init__(
         self, server: Server, retention: Retention, on_notice: Callable[[str], None]
@@ -86,7 +91,9 @@ class Enqueueing(Echoing):
         if n_batches == 1:
             (entries,) = batches
             handles = self._expect(queue, entries, options)
-            handles = self._enqueued(handles, self._broker.write(writing, entries), options)
+            worker = self.worker
+            sent = partial(worker.expect, queue) if worker and not options.is_for_later else None
+            handles = self._enqueued(handles, self._broker.write(writing, entries, sent), options)
         else:
             waiting: deque[list[TaskHandle]] = deque()
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import chain
 from typing import Any, Final
 
 import redis
 
 from runqy_notebook.broker import scripts
+from runqy_notebook.broker.asking import Asking
 from runqy_notebook.broker.boundary import explained
 from runqy_notebook.broker.channels import Channels
 from runqy_notebook.broker.exchanges import (
@@ -60,6 +61,7 @@ class Broker:
         self._lines = Lines(client)
         self._retention = retention
         self._sound_until: dict[str, float] = {}  # by queue base, on the monotonic clock
+        self._asked: tuple[object, Asking | None] = (None, None)
         self._has_enqueue = False  # whether the server had its script when it was last asked
         self._origin: Broker | None = None
 
@@ -118,10 +120,14 @@ class Broker:
         """What `write` is to say of every task, made once for many; see `enqueue`."""
         return Writing.of(self.layout, queue, fields, unique_age, keeping, due)
 
-    def write(self, writing: Writing, entries: Entries) -> Enqueued:
-        """Writes tasks as `enqueue` does."""
+    def write(
+        self, writing: Writing, entries: Entries, sent: Callable[[], object] | None = None
+    ) -> Enqueued:
+        """Writes tasks as `enqueue` does; `sent` as in `Lines.evalsha`."""
         args = self._arguments(writing, entries)
-        return self._written(writing, args, self.call(scripts.ENQUEUE, writing.keys, args))
+        is_short = len(entries) == 1 and sent is None  # who is told then wants the processor
+        answer = self.call(scripts.ENQUEUE, writing.keys, args, sent=sent, is_short=is_short)
+        return self._written(writing, args, answer)
 
     def write_each(self, writing: Writing, batches: Iterable[Entries]) -> Iterator[Enqueued]:
         """The same for some batches in order. A batch is asked for and sent while the one before it
@@ -175,35 +181,22 @@ class Broker:
 
     def settle(self, exchange: Exchange, *, lease: float, again: bool = False) -> Settled:
         """Writes down outcomes and claims what comes next, in one round trip."""
-        queues = list(dict.fromkeys([*exchange.queues, *(o.task.queue for o in exchange.outcomes)]))
-        number = {queue: n for n, queue in enumerate(queues, 1)}
-        kept = self.retention
+        kept, asking = self.retention, self._asking(exchange, lease)
         outcomes: list[object] = []
         for outcome in exchange.outcomes:
-            outcomes += outcome_row(number[outcome.task.queue], outcome, kept)
+            outcomes += outcome_row(asking.number[outcome.task.queue], outcome, kept)
         answers, rows, unsound, at = self.call(
             scripts.SETTLE,
+            [self.layout.reply(exchange.slot), *asking.keys],
             [
-                self.layout.reply(exchange.slot),
-                self.layout.ours + "waiting",
-                self.layout.ours + "trimmed",
-                self.layout.outbox,
-                *(self.layout.queue(queue).base for queue in queues),
-            ],
-            [
-                self.layout.tasks,
-                self.layout.results,
+                *asking.prefixes,
                 exchange.nonce,
                 int(again),
                 exchange.want,
-                lease,
-                len(set(exchange.queues)),
-                *kept.of_completed,
-                *kept.of_archived,
-                self.channels.news(exchange.slot.partition("/")[0]),
-                kept.terms(self.layout),
+                *asking.terms,
                 *outcomes,
             ],
+            is_short=len(exchange.outcomes) <= 1,
         )
         now = float(at)
         queue_of = {row[0]: self.layout.queue_of_base(to_text(row[0])) for row in rows}
@@ -216,6 +209,17 @@ class Broker:
             [WrongTypeError(*map(to_text, row)) for row in unsound],
             now,
         )
+
+    def _asking(self, exchange: Exchange, lease: float) -> Asking:
+        """As it was the last time, if nothing changed."""
+        kept, news = self.retention, self.channels.news(exchange.slot.partition("/")[0])
+        asked = (exchange.queues, kept, lease, news)
+        asked_before, asking = self._asked
+        used = (outcome.task.queue for outcome in exchange.outcomes)
+        if asking is None or asked != asked_before or not asking.knows(used):
+            asking = Asking.of(self.layout, exchange, kept, lease, news)
+            self._asked = (asked, asking)  # one value, so that threads never mix two
+        return asking
 
     def note(self, task: Task, note: Note) -> bool:
         """Writes down what the handler of a claimed task says; False where it is not ours any
@@ -271,7 +275,9 @@ class Broker:
                 break
         return events
 
-    def call(self, script: scripts.Script, keys: Sequence[object], args: Sequence[object]) -> Any:
-        """A script's answer."""
+    def call(
+        self, script: scripts.Script, keys: Sequence[object], args: Sequence[object], **how: Any
+    ) -> Any:
+        """A script's answer; for `how` see `Lines.evalsha`."""
         with explained(self.where):
-            return script(self._lines, keys, args)
+            return script(self._lines, keys, args, **how)

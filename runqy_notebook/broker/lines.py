@@ -10,8 +10,8 @@ import contextlib
 import inspect
 import select
 import time
-from collections.abc import Iterable, Iterator, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any, Final
 
 import redis
 from hiredis import pack_command
@@ -20,6 +20,11 @@ from runqy_notebook.broker.impatient import is_in_process
 
 MOST_KEPT = 32
 """Connections kept; the rest go back to the pool, which has 100 for whatever else is asked."""
+
+AWAKE: Final = 200e-6
+"""Seconds for which a short answer is awaited without falling asleep, which costs 40 to 80 us."""
+
+_MOST_MISSES: Final = 8  # after which every 257th answer is awaited so
 
 
 class Lines:
@@ -38,12 +43,21 @@ class Lines:
         is_needed = asked.default is inspect.Parameter.empty  # before redis-py 5.3
         self._what_for = ("EVALSHA",) if is_needed else ()
         self._is_in_process = is_in_process(client)
+        self._alertness = _Alertness()
 
-    def evalsha(self, sha: str, *rest: Any) -> Any:
-        """A script by its SHA-1."""
+    def evalsha(
+        self,
+        sha: str,
+        *rest: Any,
+        sent: Callable[[], object] | None = None,
+        is_short: bool = False,
+    ) -> Any:
+        """A script by its SHA-1. `sent` is called while the server runs it; it must be quick and
+        raise nothing. `is_short`: its answer may be worth staying awake for.
+        """
         if self._is_in_process:
             return self._client.evalsha(sha, *rest)
-        return self._ask("EVALSHA", sha, *rest)
+        return self._ask("EVALSHA", sha, *rest, sent=sent, is_short=is_short)
 
     def eval(self, source: str, *rest: Any) -> Any:
         """A script by its text."""
@@ -87,10 +101,16 @@ class Lines:
                 line.disconnect()
                 self._pool.release(line)
 
-    def _ask(self, *command: Any) -> Any:
+    def _ask(
+        self, *command: Any, sent: Callable[[], object] | None = None, is_short: bool = False
+    ) -> Any:
         line = self._line()
         try:
             line.send_packed_command([pack_command(command)])
+            if sent is not None:
+                sent()
+            if is_short:
+                self._alertness.await_answer(line)
             answer = _answer(line)
         except BaseException:
             self._give_up(line)
@@ -124,6 +144,34 @@ class Lines:
                 pass
             line.disconnect()
             self._pool.release(line)  # which makes nothing of it in the child of a fork
+
+
+class _Alertness:
+    """Whether it pays to stay awake for an answer. Where the server has another core it often comes
+    before this thread had fallen asleep and been woken; where it is far away, or waits for this
+    core, it never does, and is awaited so ever more seldom. Threads may share it.
+    """
+
+    def __init__(self) -> None:
+        self._misses = 0  # in a row
+        self._asleep = 0  # answers for which not to try
+
+    def await_answer(self, line: Any) -> None:
+        """Returns when there is an answer, or when it was not worth while."""
+        if not hasattr(select, "poll"):
+            return
+        if self._asleep > 0:
+            self._asleep -= 1
+            return
+        look = select.poll()
+        look.register(line._sock, select.POLLIN)
+        ends = time.perf_counter() + AWAKE
+        while not look.poll(0):  # which lets other threads run
+            if time.perf_counter() >= ends:
+                self._misses = min(self._misses + 1, _MOST_MISSES)
+                self._asleep = 2**self._misses
+                return
+        self._misses = 0
 
 
 def _answer(line: Any) -> Any:

@@ -72,11 +72,13 @@ class Script:
         return hashlib.sha1(self.source.encode(), usedforsecurity=False).hexdigest()
 
     def __call__(
-        self, client: redis.Redis | Lines, keys: Sequence[Any], args: Sequence[Any]
+        self, client: redis.Redis | Lines, keys: Sequence[Any], args: Sequence[Any], **how: Any
     ) -> Any:
-        """The script's answer; raises redis.ResponseError where a command in it was refused."""
+        """The script's answer; raises redis.ResponseError where a command in it was refused. For
+        `how` see `Lines.evalsha`.
+        """
         try:
-            return client.evalsha(*self.call(keys, args))
+            return client.evalsha(*self.call(keys, args), **how)
         except redis.exceptions.NoScriptError:
             return client.eval(self.source, len(keys), *keys, *args)
 

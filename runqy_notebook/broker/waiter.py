@@ -7,11 +7,11 @@ connection for each queue, all read by one thread.
 
 from __future__ import annotations
 
-import selectors
+import select
 import socket
-import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,7 +20,7 @@ import redis
 from runqy_notebook.broker.boundary import explained
 from runqy_notebook.broker.impatient import is_in_process
 from runqy_notebook.errors import ConnectionFailedError
-from runqy_notebook.wire.layout import DOCUMENTED, Layout
+from runqy_notebook.wire.layout import DOCUMENTED, Layout, to_text
 
 MOST_CONNECTIONS = 8
 """Queues watched by BLMOVE at a time; further ones are polled."""
@@ -32,13 +32,8 @@ REFUSED_FOR = 5.0
 """Seconds for which a queue is polled after its BLMOVE was refused: memory is full, the key has a
 wrong type, an ACL forbids it. A claim may still work."""
 
-# For one wait: poll() costs no system call to set up, and knows descriptors above 1023, as select()
-# does not.
-_Selector: type[selectors.BaseSelector] = getattr(
-    selectors, "PollSelector", selectors.DefaultSelector
-)
-
 _BLOCK = 10  # seconds after which the server answers nil and we ask again
+_MOST_RINGS = 65_536  # heard at once; more do not fit into the buffers of a socket pair
 _OVERDUE = 15.0  # seconds after which a BLMOVE that was not answered never will be
 
 
@@ -63,7 +58,7 @@ class Waiter:
         self._bell, self._ringer = socket.socketpair()
         self._bell.setblocking(False)
         self._ringer.setblocking(False)
-        self._rung = threading.Event()
+        self._outrun: frozenset[str] = frozenset()
 
     def wait(self, queues: Sequence[str], seconds: float) -> str | None:
         """Waits until a queue may have a task and names it; None after `seconds` or a `wake`.
@@ -74,7 +69,7 @@ class Waiter:
         self._refused = {queue: until for queue, until in self._refused.items() if until > now}
         watched = [queue for queue in queues if queue not in self._refused][:MOST_CONNECTIONS]
         if self._is_polling or not watched:
-            self._pause(min(seconds, POLL))
+            self._readable({}, min(seconds, POLL))
             return None
         try:
             with explained(self._where):
@@ -87,11 +82,16 @@ class Waiter:
 
     def wake(self) -> None:
         """Makes the present `wait`, or else the next one, return at once."""
-        self._rung.set()
         try:
             self._ringer.send(b"!")
         except OSError:
             return  # rung often enough, or closed meanwhile
+
+    def outrun(self, taken: Iterable[str]) -> None:
+        """Takes note of ids that were claimed before an answer told of them: when one does, it is
+        old. For the thread that waits.
+        """
+        self._outrun = frozenset(taken)
 
     def close(self) -> None:
         """Ends all connections. No thread may be in `wait`."""
@@ -103,10 +103,6 @@ class Waiter:
         """Ends the watching connections; the next `wait` opens new ones."""
         while self._watches:
             self._watches.popitem()[1].connection.disconnect()
-
-    def _pause(self, seconds: float) -> None:
-        self._rung.wait(seconds)
-        self._silence()
 
     def _first_ready(self, queues: Sequence[str], seconds: float) -> str | None:
         """The first of the queues whose BLMOVE was answered with an id."""
@@ -144,16 +140,26 @@ class Waiter:
 
     def _answered(self, queues: Sequence[str], seconds: float) -> list[str] | None:
         """The queues that have an answer to read, after `seconds` at most; None when woken."""
-        with _Selector() as selector:
-            selector.register(self._bell, selectors.EVENT_READ)
-            for queue in queues:
-                sock = self._watches[queue].connection._sock
-                selector.register(sock, selectors.EVENT_READ, queue)
-            readable = {key.data for key, _ in selector.select(seconds)}
-        if None in readable:
+        readable = self._readable({self._fd(queue): queue for queue in queues}, seconds)
+        return None if readable is None else sorted(readable, key=queues.index)
+
+    def _fd(self, queue: str) -> int:
+        return self._watches[queue].connection._sock.fileno()  # type: ignore[no-any-return]
+
+    def _readable(self, queues: dict[int, str], seconds: float) -> list[str] | None:
+        """Those of these descriptors on which there is something to read; None when woken."""
+        bell = self._bell.fileno()
+        if hasattr(select, "poll"):  # knows descriptors above 1023
+            poll = select.poll()
+            for fd in (bell, *queues):
+                poll.register(fd, select.POLLIN)
+            ready = [fd for fd, _ in poll.poll(seconds * 1000)]
+        else:
+            ready, _, _ = select.select([bell, *queues], [], [], seconds)
+        if bell in ready:
             self._silence()
             return None
-        return sorted(readable, key=queues.index)
+        return [queues[fd] for fd in ready]
 
     def _has_task(self, queue: str) -> bool:
         """Reads the answer to a BLMOVE; the next is asked by the next `wait`, after the claim that
@@ -162,12 +168,17 @@ class Waiter:
         watch = self._watches[queue]
         watch.asked_at = None
         try:
-            return watch.connection.read_response() is not None
+            task_id = watch.connection.read_response()
         except redis.ResponseError as error:
             if "UNBLOCKED" in str(error):  # the server became a replica, and hangs up next
                 self._watches.pop(queue).connection.disconnect()
             self._refused[queue] = time.monotonic() + REFUSED_FOR
             return False
+        if task_id is None:
+            return False
+        is_old = to_text(task_id) in self._outrun
+        self._outrun = frozenset()  # if it is there again, the next answer says so
+        return not is_old
 
     def _drop_the_silent(self, queues: Sequence[str]) -> None:
         """Gives up connections that died without a word."""
@@ -178,9 +189,5 @@ class Waiter:
                 self._watches.pop(queue).connection.disconnect()
 
     def _silence(self) -> None:
-        self._rung.clear()
-        try:
-            while self._bell.recv(4096):
-                pass
-        except OSError:
-            return  # empty, or closed
+        with suppress(OSError):  # closed
+            self._bell.recv(_MOST_RINGS)

@@ -9,6 +9,7 @@ from typing import Protocol
 
 from runqy_notebook.broker.waiter import POLL, Waiter
 from runqy_notebook.errors import ConnectionFailedError
+from runqy_notebook.wire.documented import Task
 from runqy_notebook.worker.outage import Outage
 from runqy_notebook.worker.serving import Serving
 
@@ -45,6 +46,7 @@ class Idle:
         self._wakes = 0
         self._is_closing = False
         # What follows is the leader's.
+        self._watched: frozenset[str] = frozenset()  # read by others too
         self._woken_by: str | None = None
         self._in_vain: dict[str, int] = {}  # wakes in a row after which nothing could be claimed
         self._muted: dict[str, float] = {}
@@ -60,13 +62,15 @@ class Idle:
             self._outage.failed(error, _WATCHING)
             self._outage.hold_off()
 
-    def claimed(self, slot: Waits, *, found: bool) -> None:
+    def claimed(self, slot: Waits, tasks: Sequence[Task]) -> None:
         """Tells what the claim after `wait` gave: a slot that found a task leads no more."""
         if self._leader is not slot:
             return
         woken_by, self._woken_by = self._woken_by, None
-        if found:
+        if tasks:
             self._in_vain.clear()
+            if woken_by is None:
+                self._waiter.outrun(task.id for task in tasks)
             self.leave(slot)
         elif woken_by is not None:
             self._in_vain[woken_by] = self._in_vain.get(woken_by, 0) + 1
@@ -82,6 +86,14 @@ class Idle:
             self._turn.notify()
             if self._is_closing:
                 self._waiter.close()
+
+    def expect(self, queue: str) -> None:
+        """A task for this queue was sent by this process: the leader claims it as soon as it is
+        there, instead of waiting to be told by the server.
+        """
+        if queue in self._watched:
+            self._watched = frozenset()
+            self._waiter.wake()
 
     def wake(self) -> None:
         """Ends the present waits."""
@@ -120,4 +132,8 @@ class Idle:
         self._muted = {queue: until for queue, until in self._muted.items() if until > now}
         wanted = set(queues).difference(self._muted)
         watched = [queue for queue in self._serving.watched if queue in wanted]
-        return self._waiter.wait(watched, POLL if self._muted or not queues else LONGEST)
+        self._watched = frozenset(watched)
+        try:
+            return self._waiter.wait(watched, POLL if self._muted or not queues else LONGEST)
+        finally:
+            self._watched = frozenset()

@@ -192,6 +192,12 @@ class Worker:
         self._chores.beat()
         self._idle.wake()
 
+    def expect(self, queue: str) -> None:
+        """A task for this queue is on its way to the server, sent by this process; costs a
+        microsecond or so where no slot waits for it.
+        """
+        self._idle.expect(queue)
+
     def resize(self, concurrency: int) -> None:
         """Runs so many tasks at a time from now on; slots too many end after their task."""
         self._crew.resize(concurrency)
@@ -277,13 +283,14 @@ class Worker:
         finally:
             with self._claims:
                 self._claiming -= want
-                self._claims.notify_all()
+                if self.is_paused:
+                    self._claims.notify_all()
         tasks = settled.tasks if settled else []
         for queue in {task.queue for task in tasks}:
             self.serving.took(queue)
         if len(tasks) > 1:
             self._relief.watch()
-        self._idle.claimed(slot, found=bool(tasks))
+        self._idle.claimed(slot, tasks)
         return settled
 
     def acknowledge(self, slot: Slot, outcomes: tuple[Outcome, ...]) -> None:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 import signal
 import threading
+import time
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 import redis as redis_py
 
+from runqy_notebook.broker import lines as lines_module
 from runqy_notebook.broker.impatient import impatient_client
 from runqy_notebook.broker.lines import Lines
 from tests.waiting import wait_until
@@ -180,3 +182,36 @@ def test_the_child_of_a_fork_makes_its_own_connection(lines: Lines) -> None:
 
     assert os.waitpid(child, 0)[1] == 0
     assert lines.eval(ECHO, 0, "parent again") == b"parent again"
+
+
+def test_an_answer_that_came_in_time_is_worth_staying_awake_for_again(
+    redis: redis_py.Redis, lines: Lines, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lines_module, "AWAKE", 60.0)
+    sha = str(redis.script_load(ECHO))
+
+    answers = [lines.evalsha(sha, 0, str(n), is_short=True) for n in range(20)]
+
+    assert answers == [str(n).encode() for n in range(20)]
+    assert lines._alertness._asleep == 0
+
+
+def test_answers_that_never_come_in_time_are_awaited_awake_ever_more_seldom(
+    redis: redis_py.Redis, lines: Lines, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tries = 0
+    clock = time.perf_counter
+
+    def look() -> float:
+        nonlocal tries
+        tries += 1
+        return clock()
+
+    monkeypatch.setattr(lines_module, "AWAKE", 0.0)
+    monkeypatch.setattr(lines_module.time, "perf_counter", look)
+    sha = str(redis.script_load("for i = 1, 100000 do end; return 1"))
+
+    for _ in range(100):
+        assert lines.evalsha(sha, 0, is_short=True) == 1
+
+    assert 2 <= tries <= 20  # twice each time: when it begins, and when it is too late

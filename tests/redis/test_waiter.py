@@ -182,6 +182,33 @@ def test_a_connection_that_died_without_a_word_is_given_up(
     assert blocked(redis) == 1
 
 
+def test_an_answer_that_the_claim_outran_is_not_told_and_the_next_one_is(
+    redis: redis_py.Redis, waiter: Waiter
+) -> None:
+    waiter.wait(["mail_default"], 0.01)
+    push(redis, "a")  # which answers the BLMOVE under way
+    wait_until(lambda: blocked(redis) == 0, "it still waits")
+    redis.rpop("asynq:mail_default:pending")
+    waiter.outrun(["a"])
+
+    assert waiter.wait(["mail_default"], 0.2) is None
+    assert blocked(redis) == 1
+
+    push(redis, "a")
+    assert waiter.wait(["mail_default"], 5) == "mail_default"
+
+
+def test_a_task_that_was_claimed_and_is_there_again_is_told(
+    redis: redis_py.Redis, waiter: Waiter
+) -> None:
+    waiter.wait(["mail_default"], 0.01)
+    push(redis, "a")
+    wait_until(lambda: blocked(redis) == 0, "it still waits")
+    waiter.outrun(["a"])
+
+    assert waiter.wait(["mail_default"], 5) == "mail_default"
+
+
 def test_an_empty_answer_is_followed_by_another_question(
     redis: redis_py.Redis, waiter: Waiter, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,0 +1,49 @@
+"""What the settle script is told beside the outcomes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from runqy_notebook.broker.exchanges import Exchange, Retention
+from runqy_notebook.wire.layout import Layout
+
+
+@dataclass(frozen=True, slots=True)
+class Asking:
+    """The parts of a call that are the same from one exchange to the next.
+
+    `keys` follow that of the slot's reply. `number` is that of each queue among them, from 1; those
+    to claim from come first.
+    """
+
+    keys: tuple[str, ...]
+    number: Mapping[str, int]
+    prefixes: tuple[str, str]
+    terms: tuple[object, ...]
+
+    @classmethod
+    def of(
+        cls, layout: Layout, exchange: Exchange, kept: Retention, lease: float, news: bytes
+    ) -> Asking:
+        """`kept` and `news` as in `Broker.retention` and `Channels.news`; `lease` in seconds."""
+        queues = dict.fromkeys([*exchange.queues, *(o.task.queue for o in exchange.outcomes)])
+        ours = (layout.ours + "waiting", layout.ours + "trimmed", layout.outbox)
+        bases = (layout.queue(queue).base for queue in queues)
+        return cls(
+            (*ours, *bases),
+            {queue: n for n, queue in enumerate(queues, 1)},
+            (layout.tasks, layout.results),
+            (
+                lease,
+                len(set(exchange.queues)),
+                *kept.of_completed,
+                *kept.of_archived,
+                news,
+                kept.terms(layout),
+            ),
+        )
+
+    def knows(self, queues: Iterable[str]) -> bool:
+        """Whether all of these are among the keys."""
+        return all(queue in self.number for queue in queues)
