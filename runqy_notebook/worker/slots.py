@@ -5,9 +5,8 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import partial
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from runqy_notebook.broker.exchanges import Settled
 from runqy_notebook.broker.ledger import Entry
@@ -17,11 +16,12 @@ from runqy_notebook.wire.documented import Task
 from runqy_notebook.wire.outcomes import Crashed, Outcome, Released
 from runqy_notebook.worker.batch import WINDOW, Batch, Pace
 from runqy_notebook.worker.contexts import Contexts, SlotLoop
+from runqy_notebook.worker.courtesy import courtesy_to
 from runqy_notebook.worker.handling import Handling
 from runqy_notebook.worker.leash import Leash
 from runqy_notebook.worker.run import Away, Run, Runner
 from runqy_notebook.worker.starving import cpu_clock
-from runqy_notebook.worker.turns import ShortTurns
+from runqy_notebook.worker.turns import ShortTurns, give_way
 
 _AFTER_A_FAULT = 1.0  # seconds that a slot rests after a fault of ours
 
@@ -46,8 +46,7 @@ class Work(Protocol):
     def fault(self, error: BaseException) -> None: ...
 
 
-@dataclass(frozen=True, slots=True)
-class Running:
+class Running(NamedTuple):
     """A task under way. `since` and `ends` are by the monotonic clock, in seconds."""
 
     task: Task
@@ -90,6 +89,7 @@ class Slot:
         self.number = number
         self.running: Running | None = None
         self.latest: Running | None = None  # that one, or the last one
+        self.is_leaving = False
         self.is_abandoned = False
         self.ended = threading.Event()
         self.cpu_clock: int | None = None  # of its thread, where the system has such clocks
@@ -99,17 +99,14 @@ class Slot:
         self.batch = Batch()
         self._pace = Pace()
         self.is_aside = errand is not None
-        self._leaving = threading.Event()
+        self._leaving = threading.Event()  # for who sleeps; the flag is for who looks often
         self._work = work
         self._turns = ShortTurns(work.switch_interval)
+        self._courtesy = courtesy_to(threading.main_thread())
         self._errand = self._take(errand) if errand else None
         if errand:
             self.leave()
         self._thread = threading.Thread(target=self._live, name=f"runqy-slot-{number}", daemon=True)
-
-    @property
-    def is_leaving(self) -> bool:
-        return self._leaving.is_set()
 
     @property
     def busy_since(self) -> float | None:
@@ -122,6 +119,7 @@ class Slot:
 
     def leave(self) -> None:
         """Has the slot end after its present task."""
+        self.is_leaving = True
         self._leaving.set()
         if self.place is not None:
             self.place.tell_unwanted()
@@ -174,6 +172,8 @@ class Slot:
         if settled.tasks:
             return self._run_all([task for task in settled.tasks if not self._is_set_aside(task)])
         self.entry.free()
+        if outcomes:
+            give_way()
         if not self.is_leaving:
             self._wait(queues)
         return ()
@@ -194,6 +194,8 @@ class Slot:
             if is_urgent and self.batch.has_ahead:
                 self._work.acknowledge(self, self.batch.take_done())
                 acknowledged = time.monotonic()
+            if self._courtesy is not None and self.batch.has_ahead:  # or who waits would wait on
+                began += self._courtesy.give_way(now)
         if not tasks:
             self.entry.free()
         self._pace.ran(len(tasks), time.monotonic() - began)

@@ -5,8 +5,10 @@ from __future__ import annotations
 import threading
 from typing import Any
 
+import pytest
 import redis as redis_py
 
+from runqy_notebook.worker import slots
 from tests.broking import BASE, push
 from tests.waiting import wait_until
 from tests.working import Log, registry_of, working
@@ -103,3 +105,30 @@ def test_a_worker_that_stops_in_the_middle_of_a_claim_gives_the_rest_back(
     assert redis.llen(BASE + "active") == 0
     assert redis.llen(BASE + "pending") + len(log) == 500
     assert len(set(log.entries)) == len(log)
+
+
+def test_a_slot_rests_between_tasks_and_never_with_the_last_ones_outcome_in_hand(
+    redis: redis_py.Redis, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever waits for that outcome would wait on, and be at work himself before he did."""
+    ran, rested_after = Log(), []
+
+    class Courteous:
+        def give_way(self, now: float) -> float:
+            rested_after.append(ran.entries[-1])
+            return 0.0
+
+    monkeypatch.setattr(slots, "courtesy_to", lambda thread: Courteous())
+    with working(url, registry_of(ran.note)) as worker:
+        push(redis, "alone")
+        wait_until(lambda: worker.status.completed == 1, "it did not run")
+        assert rested_after == []
+
+        worker.pause()
+        for number in range(100):
+            push(redis, f"t{number}")
+        worker.resume()
+        wait_until(lambda: worker.status.completed == 101, "they did not run")
+
+    assert rested_after
+    assert "t99" not in rested_after
