@@ -5,15 +5,19 @@ cards, streams and whoever else listens.
 from __future__ import annotations
 
 import threading
-from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+import time
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 from runqy_notebook.wire import queues
 from runqy_notebook.wire.events import Event
+from runqy_notebook.wire.outcomes import Outcome
 
 Listener = Callable[[Event], None]
+
+TOLD_WITHIN = 2.0
+"""Seconds that it may take to tell of what is written down; a listener may keep it longer."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -44,7 +48,7 @@ class Events:
     def __init__(self, on_fault: Callable[[BaseException], None] = lambda error: None) -> None:
         self._on_fault = on_fault
         self._all: tuple[Subscription, ...] = ()  # replaced, never changed: read without a lock
-        self._ending: Counter[str] = Counter()  # ids of tasks whose ends are under way
+        self._ending: list[Ends] = []  # under way; append and remove are atomic
         self._lock = threading.Lock()
 
     def subscribe(
@@ -88,25 +92,41 @@ class Events:
                 except Exception as error:  # noqa: BLE001 - the others must hear it all the same
                     self._on_fault(error)
 
-    @contextmanager
-    def ending(self, ids: Sequence[str]) -> Iterator[None]:
+    def ending(self, outcomes: Sequence[Outcome]) -> Ends:
         """Within it the worker of this process writes down how these tasks ended, and tells it."""
-        with self._lock:
-            self._ending.update(ids)
-        try:
-            yield
-        finally:
-            with self._lock:
-                self._ending.subtract(ids)
-                for task_id in ids:
-                    if not self._ending[task_id]:
-                        del self._ending[task_id]
+        return Ends(self._ending, outcomes)
 
     def is_ending(self, task_id: str) -> bool:
         """Whether the end of this task is about to be told here. Who asks after he saw it in Redis
         knows that it was told already, or that it happened elsewhere, where this is False.
         """
-        return task_id in self._ending
+        return any(ends.is_told_soon(task_id) for ends in tuple(self._ending))
+
+
+class Ends:
+    """Tasks whose ends are told together. Few of them are ever asked for."""
+
+    def __init__(self, under_way: list[Ends], outcomes: Sequence[Outcome]) -> None:
+        self._under_way, self._outcomes = under_way, outcomes
+        self._until = float("inf")  # by the monotonic clock
+
+    def __enter__(self) -> Ends:
+        self._under_way.append(self)
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self._under_way.remove(self)
+
+    def are_written(self) -> None:
+        """They are told next: nobody waits for that for ever, a listener perhaps in vain."""
+        self._until = time.monotonic() + TOLD_WITHIN
+
+    def is_told_soon(self, task_id: str) -> bool:
+        return task_id in self._ids and time.monotonic() < self._until
+
+    @cached_property
+    def _ids(self) -> frozenset[str]:
+        return frozenset(outcome.task.id for outcome in self._outcomes)
 
 
 def _subscription(listener: Listener, names: Iterable[str], ids: Iterable[str]) -> Subscription:

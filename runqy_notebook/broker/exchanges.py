@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Final
+from typing import Final, NamedTuple
 
 from runqy_notebook.errors import RunqyError
 from runqy_notebook.wire.deliveries import MOST_WAITING, Parcel
@@ -70,8 +70,7 @@ class Retention:
         return "\n".join(map(str, (layout.root, self.url_lane, *kept))).encode()
 
 
-@dataclass(frozen=True, slots=True)
-class Exchange:
+class Exchange(NamedTuple):
     """A slot's next call: outcomes to write down, then tasks to claim. After a lost reply the very
     same exchange is made again; its nonce keeps it from counting twice.
     """
@@ -107,8 +106,7 @@ class Keeping(Enum):
     RESULTS_AND_FAILED = "3"
 
 
-@dataclass(frozen=True, slots=True)
-class Enqueued:
+class Enqueued(NamedTuple):
     """When tasks were enqueued (unix seconds by the server's clock), and the positions of those
     that existed already.
     """

@@ -12,10 +12,12 @@ CANCELLED: Final = "cancelled"
 """The error of a task that was archived because somebody cancelled it."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Completed:
     """The handler returned `value`; `result` is its JSON where it is to be stored, `told` where it
     is small enough to go to those who listen. `parcel` is what is delivered, here as elsewhere.
+
+    Not changed by anybody; a frozen one takes three times as long to make.
     """
 
     task: Task

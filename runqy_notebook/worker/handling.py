@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from runqy_notebook.running import CURRENT, CurrentTask
 from runqy_notebook.wire.documented import Task
-from runqy_notebook.worker.reporter import Reporter
+from runqy_notebook.worker.reporter import Reporter, TaskReport
 
 
 class Handling:
@@ -17,23 +17,55 @@ class Handling:
 
     def of(self, task: Task, is_cancelled: Callable[[], bool]) -> Surroundings:
         """The time of one handler; what it said is told when this ends."""
-        report = self._reporter.of(task)
-        current = CurrentTask(task, report, is_cancelled)
-        return Surroundings(current, lambda: self._reporter.finish(report))
+        return Surroundings(task, FirstWord(self._reporter, task), is_cancelled)
 
 
 class Surroundings:
     """A class, as a generator for `contextmanager` costs each task a microsecond more."""
 
-    __slots__ = ("_finish", "_task", "_token")
+    __slots__ = ("_report", "_task", "_token")
 
-    def __init__(self, task: CurrentTask, finish: Callable[[], None]) -> None:
-        self._task = task
-        self._finish = finish
+    def __init__(self, task: Task, report: FirstWord, is_cancelled: Callable[[], bool]) -> None:
+        self._task = CurrentTask(task, report, is_cancelled)
+        self._report = report
 
     def __enter__(self) -> None:
         self._token = CURRENT.set(self._task)
 
     def __exit__(self, *exc_info: object) -> None:
         CURRENT.reset(self._token)
-        self._finish()
+        self._report.finish()
+
+
+class FirstWord:
+    """A run's report, which is made when the handler first says something: most never do."""
+
+    __slots__ = ("_made", "_reporter", "_task")
+
+    def __init__(self, reporter: Reporter, task: Task) -> None:
+        self._reporter, self._task = reporter, task
+        self._made: TaskReport | None = None
+
+    def write(self, stream: str, text: str) -> None:
+        self._report().write(stream, text)
+
+    def progress(self, done: float, total: float, note: str) -> None:
+        self._report().progress(done, total, note)
+
+    def show(self, data: Mapping[str, str], display_id: str = "") -> None:
+        self._report().show(data, display_id)
+
+    def finish(self) -> None:
+        """The handler is done: tells its last words."""
+        if self._made is not None:
+            self._reporter.finish(self._made)
+
+    def _report(self) -> TaskReport:
+        made = self._made
+        if made is None:
+            made = self._reporter.of(
+                self._task
+            )  # outside the lock: a finalizer may print meanwhile
+            with self._reporter.making:  # threads of one handler have one report
+                made = self._made = self._made or made
+        return made

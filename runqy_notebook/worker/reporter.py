@@ -53,7 +53,7 @@ class TaskReport:
         self._screens: dict[str, Screen] = {}
         self._told_line = ""  # the unfinished line, as it was told last
         self._is_marked = False
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # a finalizer that prints may run while we hold it
 
     def write(self, stream: str, text: str) -> None:
         with self._lock:
@@ -150,6 +150,7 @@ class Reporter:
         on_fault: Callable[[BaseException], None],
     ) -> None:
         self.by = by  # the worker's id
+        self.making = threading.RLock()  # held while a report is put in its place
         self._broker = broker
         self._outage = outage
         self._on_event = on_event

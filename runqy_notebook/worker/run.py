@@ -9,7 +9,7 @@ import traceback
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from runqy_notebook.broker.ledger import Entry
 from runqy_notebook.errors import HandlerError, PayloadError, did_you_mean, one_line
@@ -62,8 +62,7 @@ class Away(Protocol):
         """The handler's value; raises what `portable` lists, and TimeoutError."""
 
 
-@dataclass(frozen=True, slots=True)
-class Run:
+class Run(NamedTuple):
     """A task on its way through a slot: the slot's event loop, how it is told to end, the place
     where it stands for the guardian to see, and where it runs, if not in the slot's thread.
     """

@@ -87,7 +87,10 @@ class Serving:
             served = [q for q in self.watched if self._registry.serves(q) and q not in barred]
             tiers = queues.tiers(served, self.priorities)
             self._arranged = (state, tiers)
-        return tuple(queue for tier in tiers for queue in sorted(tier, key=self._last_turn))
+        order: list[str] = []
+        for tier in tiers:  # asked before every claim
+            order += tier if len(tier) == 1 else sorted(tier, key=self._last_turn)
+        return tuple(order)
 
     def took(self, queue: str) -> None:
         """A task was taken from this queue: its equals come first now."""

@@ -62,10 +62,18 @@ class Settler:
         After a lost reply the same exchange is asked again and so counts once.
         """
         exchange = self._exchange(slot, outcomes, queues, want)
-        with self._events.ending([outcome.task.id for outcome in outcomes]):
-            return self._settle(exchange, outcomes)
+        with self._events.ending(outcomes) as ends:
+            settled = self._settled(exchange)
+            if settled is None:
+                self._tell_unsettled(outcomes)
+                return None
+            ends.are_written()
+            self._report(exchange, outcomes, settled)
+        self._tell_started(settled)
+        return settled
 
-    def _settle(self, exchange: Exchange, outcomes: tuple[Outcome, ...]) -> Settled | None:
+    def _settled(self, exchange: Exchange) -> Settled | None:
+        """The answer; None once `give_up` was called."""
         again = False
         while True:
             try:
@@ -75,12 +83,9 @@ class Settler:
                 again = True
                 self._outage.hold_off()
                 if self._has_given_up:
-                    self._tell_unsettled(outcomes)
                     return None
                 continue
-            self._outage.succeeded(has_written=bool(outcomes or settled.tasks))
-            self._report(exchange, outcomes, settled)
-            self._tell_started(settled)
+            self._outage.succeeded(has_written=bool(exchange.outcomes or settled.tasks))
             return settled
 
     def settle_once(self, slot: str, outcome: Outcome, broker: Broker | None = None) -> str:
@@ -88,8 +93,9 @@ class Settler:
         away.
         """
         exchange = self._exchange(slot, (outcome,), (), 0)
-        with self._events.ending([outcome.task.id]):
+        with self._events.ending((outcome,)) as ends:
             settled = (broker or self._broker).settle(exchange, lease=self._lease)
+            ends.are_written()
             self._report(exchange, (outcome,), settled)
         return settled.answers[0]
 

@@ -68,7 +68,7 @@ def test_a_crash_leaves_rows_only_when_it_was_the_last_one(redis: redis_py.Redis
 def test_an_outcome_that_comes_too_late_leaves_none(redis: redis_py.Redis) -> None:
     broker = broker_of(redis)
     task = claimed(broker)
-    late = replace(task, token=task.token + b"0")
+    late = task._replace(token=task.token + b"0")
 
     assert settle(broker, replace(done(late), parcel=PARCEL)) == ["FENCED"]
 

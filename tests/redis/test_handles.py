@@ -18,7 +18,7 @@ from runqy_notebook.errors import (
     WaitTimeoutError,
 )
 from runqy_notebook.wire.documented import Task
-from runqy_notebook.wire.events import Kind
+from runqy_notebook.wire.events import Event, Kind
 from runqy_notebook.wire.outcomes import Completed
 from tests.handling import finish, wrong
 from tests.waiting import wait_until
@@ -194,6 +194,27 @@ def test_a_failure_that_redis_knows_before_the_handle_is_told_keeps_its_cause(
 
     assert wrong(handle_).__cause__ is boom
     assert not was_done
+
+
+def test_a_listener_that_waits_for_the_task_itself_is_told_what_redis_has(
+    session: Session,
+) -> None:
+    told: list[Exception] = []
+
+    @task(queue="q", max_retry=0)
+    def handle(payload: dict[str, Any]) -> None:
+        raise ValueError("boom")
+
+    def wait_for_it(event: Event) -> None:
+        if event.kind is Kind.ARCHIVED:
+            told.append(wrong(session.task("t1")))
+
+    session.listen(wait_for_it)
+    session.start_worker("q")
+    session.enqueue("q", {}, id="t1")
+
+    wait_until(lambda: told, "it waits for ever")
+    assert str(told[0]) == "Task 't1' in q_default failed and is archived: ValueError: boom"
 
 
 def test_a_failure_elsewhere_is_told_with_what_redis_has(

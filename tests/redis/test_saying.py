@@ -12,6 +12,7 @@ import sys
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from types import FrameType
 from typing import Any
 
 import pytest
@@ -23,7 +24,8 @@ from runqy_notebook.broker.notes import LINES, Note
 from runqy_notebook.events import Events
 from runqy_notebook.running import CURRENT, Report
 from runqy_notebook.wire.events import Event, Kind
-from runqy_notebook.worker.reporter import MOST_LINES
+from runqy_notebook.worker.reporter import MOST_LINES, TaskReport
+from runqy_notebook.worker.screen import Screen
 from tests.broking import broker_of, claim, done, push, retried, settle, sweep
 from tests.waiting import wait_until
 from tests.working import registry_of, told, working
@@ -575,3 +577,23 @@ def test_who_starves_the_process_is_named_once(redis: redis_py.Redis, url: str) 
     assert "hog" in name
     assert len(notices) == 1
     assert "python -m runqy_notebook work FILE mail_default" in notices[0]
+
+
+def test_a_finalizer_that_prints_at_the_first_word_hangs_nobody(
+    redis: redis_py.Redis, url: str
+) -> None:
+    """The collector may run wherever something is made, here where reports and screens are."""
+    makers = (TaskReport.__init__.__code__, Screen.__init__.__code__)
+
+    def collect(frame: FrameType, event: str, _: object) -> None:
+        if event == "call" and frame.f_code in makers:
+            print("freed")
+
+    def handler(payload: dict[str, Any]) -> None:
+        sys.setprofile(collect)
+        print("first", file=sys.stderr)
+        sys.setprofile(None)
+
+    heard = hear(redis, url, handler)
+
+    assert sorted(heard.lines("t1")) == ["first", "freed", "freed"]

@@ -737,10 +737,10 @@ def test_a_slots_tenth_request_is_later_than_its_ninth(
 ) -> None:
     asked = exchange(queues=(QUEUE,), want=1)
     push(redis, "a")
-    broker.settle(replace(asked, nonce="w/1:9"), lease=15.0)
+    broker.settle(asked._replace(nonce="w/1:9"), lease=15.0)
     push(redis, "b")
 
-    answer = broker.settle(replace(asked, nonce="w/1:10"), lease=15.0)
+    answer = broker.settle(asked._replace(nonce="w/1:10"), lease=15.0)
 
     assert [task.id for task in answer.tasks] == ["b"]
 
@@ -813,7 +813,7 @@ def test_with_full_memory_all_outcomes_and_claims_go_on(
     for task_id in "abcdefg":
         push(redis, task_id)
     tasks = {task.id: task for task in claim(broker, want=5)}
-    other = replace(tasks["b"], token=b"an older one")
+    other = tasks["b"]._replace(token=b"an older one")
     redis.zadd(BASE + "retry", {"x": 1.0})
     redis.hset("asynq:t:x", mapping={"state": "retry", "payload": "{}"})
 

@@ -58,8 +58,8 @@ def test_a_result_is_encoded_where_it_is_to_be_stored() -> None:
     outcome = run(lambda payload: {"y": 1}, store_results=True, result_ttl=77.0)
 
     assert outcome == Completed(TASK, {"y": 1}, b'{"y":1}', 77.0)
-    outcome = run(lambda payload: 1, replace(TASK, store=True, result_ttl=5.0))
-    assert outcome == Completed(replace(TASK, store=True, result_ttl=5.0), 1, b"1", 5.0)
+    outcome = run(lambda payload: 1, TASK._replace(store=True, result_ttl=5.0))
+    assert outcome == Completed(TASK._replace(store=True, result_ttl=5.0), 1, b"1", 5.0)
 
 
 @pytest.mark.parametrize(
@@ -69,7 +69,7 @@ def test_a_result_is_encoded_where_it_is_to_be_stored() -> None:
 def test_a_failure_is_retried_while_there_are_retries_left(
     retry: int, max_retry: int, kind: type
 ) -> None:
-    outcome = run(fails, replace(TASK, retry=retry, max_retry=max_retry))
+    outcome = run(fails, TASK._replace(retry=retry, max_retry=max_retry))
 
     assert isinstance(outcome, kind)
     assert isinstance(outcome, (Retried, Archived))
@@ -81,7 +81,7 @@ def test_a_failure_is_retried_while_there_are_retries_left(
 
 def test_the_wait_for_a_retry_grows_within_its_limits() -> None:
     for retry in range(3):
-        outcome = run(fails, replace(TASK, retry=retry), retry_delay=4.0, retry_delay_max=10.0)
+        outcome = run(fails, TASK._replace(retry=retry), retry_delay=4.0, retry_delay_max=10.0)
         assert isinstance(outcome, Retried)
         assert 0 <= outcome.delay <= min(4.0 * 2**retry, 10.0)
 
@@ -102,7 +102,7 @@ def test_a_handler_may_ask_for_its_wait_or_for_the_end() -> None:
 
 
 def test_an_unusable_payload_is_archived_at_once() -> None:
-    outcome = run(lambda payload: None, replace(TASK, payload=b"{"))
+    outcome = run(lambda payload: None, TASK._replace(payload=b"{"))
 
     assert isinstance(outcome, Archived)
     assert outcome.error.startswith("the payload is unusable: ")
