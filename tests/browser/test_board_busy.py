@@ -112,6 +112,7 @@ def test_much_that_happens_leaves_the_page_and_its_memory_alone(
     session.enqueue_many("many", [{"n": n} for n in range(PENDING)])
     notebook = open_notebook("busy.ipynb", CELLS)
     notebook.run(0, 1, 2)
+    notebook.wait_for(2, " ")
     kernel = psutil.Process(int(notebook.text(2).split()[0]))
     devtools = notebook.page.context.new_cdp_session(notebook.page)
     devtools.send("Performance.enable")

@@ -39,6 +39,8 @@ def test_prints_land_in_the_card_whatever_else_is_run_or_typed(open_notebook: Op
 
     notebook.wait_for(1, "goodbye from Ada")
     notebook.wait_for(1, "completed")
+    for n in range(2, 22):
+        notebook.wait_for(n, str((n - 1) * 11))
     assert [notebook.text(n).strip() for n in range(2, 22)] == [str(n * 11) for n in range(1, 21)]
     assert notebook.text(22).strip() == ""
     assert [offer.split()[1] for offer in offers] == ["worker", "workers"]
@@ -111,7 +113,7 @@ def test_a_failed_task_is_retried_or_deleted_from_its_card(open_notebook: Open) 
     notebook.output(2).get_by_role("button", name="Delete").click()
     notebook.wait_for(2, "deleted")
 
-    assert "completed" in notebook.text(1)
+    notebook.wait_for(1, "completed")
     assert "not yet" not in notebook.text(1)
     for cell in (1, 2):
         notebook.until(
@@ -177,7 +179,7 @@ def test_what_is_saved_is_still_there_after_a_reload_and_the_handle_shows_the_li
     again.run(3, 4)
 
     again.wait_for(3, "completed")
-    assert '{"n": 42}' in again.text(1)
+    again.wait_for(1, '{"n": 42}')
     assert "Loading widget" not in again.text(2) + again.text(3)
 
 
@@ -194,7 +196,7 @@ def test_two_notebooks_have_their_own_cards_and_share_the_queue(open_notebook: O
 
     producer.wait_for(1, '{"n": 5}')
     worker.wait_for(1, "completed")
-    assert "completed" in producer.text(1)
+    producer.wait_for(1, "completed")
     assert worker.text(0).count("completed") == worker.text(2).count("completed") == 0
 
 
