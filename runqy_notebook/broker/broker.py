@@ -181,7 +181,8 @@ class Broker:
 
     def settle(self, exchange: Exchange, *, lease: float, again: bool = False) -> Settled:
         """Writes down outcomes and claims what comes next, in one round trip."""
-        kept, asking = self.retention, self._asking(exchange, lease)
+        kept = self.retention
+        asking = self._asking(exchange, kept, lease)
         outcomes: list[object] = []
         for outcome in exchange.outcomes:
             outcomes += outcome_row(asking.number[outcome.task.queue], outcome, kept)
@@ -210,9 +211,9 @@ class Broker:
             now,
         )
 
-    def _asking(self, exchange: Exchange, lease: float) -> Asking:
+    def _asking(self, exchange: Exchange, kept: Retention, lease: float) -> Asking:
         """As it was the last time, if nothing changed."""
-        kept, news = self.retention, self.channels.news(exchange.slot.partition("/")[0])
+        news = self.channels.news(exchange.slot.partition("/")[0])
         asked = (exchange.queues, kept, lease, news)
         asked_before, asking = self._asked
         used = (outcome.task.queue for outcome in exchange.outcomes)

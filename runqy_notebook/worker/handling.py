@@ -17,34 +17,30 @@ class Handling:
 
     def of(self, task: Task, is_cancelled: Callable[[], bool]) -> Surroundings:
         """The time of one handler; what it said is told when this ends."""
-        return Surroundings(task, FirstWord(self._reporter, task), is_cancelled)
+        return Surroundings(self._reporter, task, is_cancelled)
 
 
 class Surroundings:
-    """A class, as a generator for `contextmanager` costs each task a microsecond more."""
+    """Those of one run. What the handler says comes here: most handlers never say anything, so that
+    the report is made at the first word.
 
-    __slots__ = ("_report", "_task", "_token")
+    A class, as a generator for `contextmanager` costs each task a microsecond more.
+    """
 
-    def __init__(self, task: Task, report: FirstWord, is_cancelled: Callable[[], bool]) -> None:
-        self._task = CurrentTask(task, report, is_cancelled)
-        self._report = report
+    __slots__ = ("_made", "_reporter", "_task", "_token", "current")
+
+    def __init__(self, reporter: Reporter, task: Task, is_cancelled: Callable[[], bool]) -> None:
+        self.current = CurrentTask(task, self, is_cancelled)
+        self._reporter, self._task = reporter, task
+        self._made: TaskReport | None = None
 
     def __enter__(self) -> None:
-        self._token = CURRENT.set(self._task)
+        self._token = CURRENT.set(self.current)
 
     def __exit__(self, *exc_info: object) -> None:
         CURRENT.reset(self._token)
-        self._report.finish()
-
-
-class FirstWord:
-    """A run's report, which is made when the handler first says something: most never do."""
-
-    __slots__ = ("_made", "_reporter", "_task")
-
-    def __init__(self, reporter: Reporter, task: Task) -> None:
-        self._reporter, self._task = reporter, task
-        self._made: TaskReport | None = None
+        if self._made is not None:
+            self._reporter.finish(self._made)
 
     def write(self, stream: str, text: str) -> None:
         self._report().write(stream, text)
@@ -55,17 +51,10 @@ class FirstWord:
     def show(self, data: Mapping[str, str], display_id: str = "") -> None:
         self._report().show(data, display_id)
 
-    def finish(self) -> None:
-        """The handler is done: tells its last words."""
-        if self._made is not None:
-            self._reporter.finish(self._made)
-
     def _report(self) -> TaskReport:
         made = self._made
         if made is None:
-            made = self._reporter.of(
-                self._task
-            )  # outside the lock: a finalizer may print meanwhile
+            made = self._reporter.of(self._task)  # not within the lock: a finalizer may print now
             with self._reporter.making:  # threads of one handler have one report
                 made = self._made = self._made or made
         return made

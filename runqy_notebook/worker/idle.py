@@ -41,7 +41,8 @@ class Idle:
         self._waiter = waiter
         self._serving = serving
         self._outage = outage
-        self._turn = threading.Condition()
+        self._lock = threading.Lock()
+        self._turn = threading.Condition(self._lock)  # entered by its lock, which is quicker
         self._leader: Waits | None = None
         self._wakes = 0
         self._is_closing = False
@@ -79,7 +80,7 @@ class Idle:
 
     def leave(self, slot: Waits) -> None:
         """Lets another slot lead."""
-        with self._turn:
+        with self._lock:
             if self._leader is not slot:
                 return
             self._leader = None
@@ -97,14 +98,14 @@ class Idle:
 
     def wake(self) -> None:
         """Ends the present waits."""
-        with self._turn:
+        with self._lock:
             self._wakes += 1
             self._turn.notify_all()
         self._waiter.wake()
 
     def close(self) -> None:
         """Ends the waits for good, and the connections; the leader closes what it uses itself."""
-        with self._turn:
+        with self._lock:
             self._is_closing = True
             if self._leader is None:
                 self._waiter.close()
@@ -112,7 +113,7 @@ class Idle:
 
     def _leads(self, slot: Waits) -> bool:
         """Waits for the lead, or for a wake; whether `slot` leads now."""
-        with self._turn:
+        with self._lock:
             wakes = self._wakes
             self._turn.wait_for(
                 lambda: (

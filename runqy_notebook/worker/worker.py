@@ -112,7 +112,7 @@ class Worker:
         self._relief = Relief(lambda: self._crew.slots, self._write_down, self.fault)
         self._lent = self._borrow(executor) if executor is not None else None
         self._faults: set[str] = set()
-        self._claims = threading.Condition()
+        self._claims = threading.Lock()
         self._claiming = 0  # claims under way
         self._is_open = False  # slots claim only once every loader has been run
         self._is_capturing = False
@@ -209,7 +209,9 @@ class Worker:
         """
         with self._claims:
             self.is_paused = True
-            self._claims.wait_for(lambda: not self._claiming, timeout=1.0)
+        gives_up_at = time.monotonic() + 1.0
+        while self._claiming and time.monotonic() < gives_up_at:
+            time.sleep(0.001)
 
     def resume(self) -> None:
         """Claims again."""
@@ -283,8 +285,6 @@ class Worker:
         finally:
             with self._claims:
                 self._claiming -= want
-                if self.is_paused:
-                    self._claims.notify_all()
         tasks = settled.tasks if settled else []
         for queue in {task.queue for task in tasks}:
             self.serving.took(queue)
