@@ -117,7 +117,10 @@ class Lines:
             raise
         self._keep(line)
         if isinstance(answer, redis.ResponseError):
-            raise answer
+            try:
+                raise answer
+            finally:
+                del answer  # its traceback refers to this frame, and that to all that called it
         return answer
 
     def _give_up(self, line: Any) -> None:

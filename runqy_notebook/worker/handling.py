@@ -27,18 +27,19 @@ class Surroundings:
     A class, as a generator for `contextmanager` costs each task a microsecond more.
     """
 
-    __slots__ = ("_made", "_reporter", "_task", "_token", "current")
+    __slots__ = ("_current", "_made", "_reporter", "_task", "_token")
 
     def __init__(self, reporter: Reporter, task: Task, is_cancelled: Callable[[], bool]) -> None:
-        self.current = CurrentTask(task, self, is_cancelled)
+        self._current = CurrentTask(task, self, is_cancelled)
         self._reporter, self._task = reporter, task
         self._made: TaskReport | None = None
 
     def __enter__(self) -> None:
-        self._token = CURRENT.set(self.current)
+        self._token = CURRENT.set(self._current)
 
     def __exit__(self, *exc_info: object) -> None:
         CURRENT.reset(self._token)
+        del self._current  # it refers to us: the collector would have to find out
         if self._made is not None:
             self._reporter.finish(self._made)
 

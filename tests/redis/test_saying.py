@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import builtins
 import contextlib
+import gc
 import io
 import json
 import logging
@@ -22,8 +23,9 @@ from runqy_notebook import current_task
 from runqy_notebook.broker.inspect import Inspector
 from runqy_notebook.broker.notes import LINES, Note
 from runqy_notebook.events import Events
-from runqy_notebook.running import CURRENT, Report
+from runqy_notebook.running import CURRENT, CurrentTask, Report
 from runqy_notebook.wire.events import Event, Kind
+from runqy_notebook.worker.handling import Surroundings
 from runqy_notebook.worker.reporter import MOST_LINES, TaskReport
 from runqy_notebook.worker.screen import Screen
 from tests.broking import broker_of, claim, done, push, retried, settle, sweep
@@ -597,3 +599,19 @@ def test_a_finalizer_that_prints_at_the_first_word_hangs_nobody(
     heard = hear(redis, url, handler)
 
     assert sorted(heard.lines("t1")) == ["first", "freed", "freed"]
+
+
+def test_a_run_leaves_nothing_to_the_collector(redis: redis_py.Redis, url: str) -> None:
+    def surroundings() -> list[object]:
+        return [each for each in gc.get_objects() if isinstance(each, (Surroundings, CurrentTask))]
+
+    gc.collect()
+    of_others = surroundings()  # which threads of earlier tests may hold
+    gc.disable()
+    try:
+        hear(redis, url, lambda payload: print("said") if payload["name"] == "a" else None, *"abc")
+        left = [each for each in surroundings() if not any(each is other for other in of_others)]
+    finally:
+        gc.enable()
+
+    assert left == []
