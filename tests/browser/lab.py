@@ -50,7 +50,10 @@ class Lab:
         self._wait()
 
     def open(self, name: str, cells: list[str]) -> Notebook:
-        """Makes a notebook of these cells and opens it."""
+        """Makes a notebook of these cells and opens it. Its name is its own: after a reload an
+        earlier one may be opened again.
+        """
+        assert not (self.folder / name).exists(), f"another test has a {name}"
         v4: Any = nbformat.v4
         made = v4.new_notebook(cells=[v4.new_code_cell(source) for source in cells])
         made.metadata.kernelspec = {"name": "python3", "display_name": "Python 3"}

@@ -23,7 +23,7 @@ def test_two_notebooks_agree_and_what_they_save_shows_the_last_state(
     open_notebook: Open, session: Session, lab: Lab
 ) -> None:
     session.enqueue_many("images", [{"n": n} for n in range(12)])
-    first, second = (open_notebook(f"{name}.ipynb", CELLS) for name in ("one", "two"))
+    first, second = (open_notebook(f"agree-{name}.ipynb", CELLS) for name in ("one", "two"))
     for notebook in (first, second):
         notebook.run(0, 1)
     one, two = (BoardOnPage(each.page, each.output(1)) for each in (first, second))
