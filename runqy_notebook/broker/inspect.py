@@ -133,27 +133,19 @@ class Inspector:
         A task in no list has the state that its hash says: foreign workers drop the id of what
         they finished or mean to retry.
         """
-        values, place = self._hash_and_place(task_id)
+        record, said = self._look_at(task_id)
         for _ in range(3):
-            if place is None or values is None or place.state is _state_in(values):
+            if record.state is said:
                 break
             # It moved between the two looks, or is a foreign worker's, whose hash says less.
-            before = values, place
-            values, place = self._hash_and_place(task_id)
-            if (values, place) == before:
+            before = record
+            record, said = self._look_at(task_id)
+            if record == before:
                 break
-        if place is None:
-            if values is None:
-                raise UnknownTaskError(task_id)
-            likely = self._likely_queues(values)
-            place = Place(likely[0] if likely else "", _state_in(values))
-        error = NO_HASH if values is None else None
-        return task_record(
-            to_bytes(task_id), place, values or [None] * len(TASK_FIELDS), error=error
-        )
+        return record
 
-    def _hash_and_place(self, task_id: str) -> tuple[list[bytes | None] | None, Place | None]:
-        """The TASK_FIELDS of a task, None where it has no hash, and then the list that holds it."""
+    def _look_at(self, task_id: str) -> tuple[TaskRecord, State]:
+        """The task by its hash and then by the list that holds it, and the state in that hash."""
         key = self.layout.task(task_id)
         pipe = self._pipe()
         pipe.type(key)
@@ -161,16 +153,20 @@ class Inspector:
         kind, values = answers(pipe)
         if kind not in (b"hash", b"none"):
             raise WrongTypeError(to_text(key), to_text(kind), "hash")
-        likely = self._likely_queues(values)
+        held = dict(zip(TASK_FIELDS, values, strict=True))
+        likely = listing.likely_queues(self.layout, held["claim"], held["queue"])
+        state = state_of(held["state"])
+
         place = listing.place_of(self.client, self.layout, task_id, likely)
-        if place is None and not (likely and _state_in(values).is_finished):
+        if place is None and not (likely and state.is_finished):
             others = self.known_queues(scan=not likely)
             place = listing.place_of(self.client, self.layout, task_id, others)
-        return (None if kind == b"none" else values), place
-
-    def _likely_queues(self, values: Sequence[bytes | None]) -> list[str]:
-        held = dict(zip(TASK_FIELDS, values, strict=True))
-        return listing.likely_queues(self.layout, held["claim"], held["queue"])
+        if place is None:
+            if kind == b"none":
+                raise UnknownTaskError(task_id)
+            place = Place(likely[0] if likely else "", state)
+        error = NO_HASH if kind == b"none" else None
+        return task_record(to_bytes(task_id), place, values, error=error), state
 
     def is_paused(self, queue: str) -> bool:
         """Whether nothing is claimed from the queue."""
@@ -316,8 +312,3 @@ def _standing(
         return Standing(task_id, state_of(state), error_of(error_msg, foreign_error), result)
     error = None if kind == b"none" else listing.not_a_hash(kind.decode())
     return Standing(task_id, None, error, result)
-
-
-def _state_in(values: Sequence[bytes | None]) -> State:
-    """What a task's hash says."""
-    return state_of(values[TASK_FIELDS.index("state")])

@@ -166,8 +166,7 @@ class _Alertness:
         if self._asleep > 0:
             self._asleep -= 1
             return
-        look = select.poll()
-        look.register(line._sock, select.POLLIN)
+        look = _watch(line)
         ends = time.perf_counter() + AWAKE
         while not look.poll(0):  # which lets other threads run
             if time.perf_counter() >= ends:
@@ -190,6 +189,11 @@ def _has_news(line: Any) -> bool:
     """Whether there is something to read, or the connection's end; raises where it is closed."""
     if not hasattr(select, "poll") or line._sock is None:
         return bool(line.can_read())
-    look = select.poll()  # a third of what can_read() takes
+    return bool(_watch(line).poll(0))  # a third of what can_read() takes
+
+
+def _watch(line: Any) -> Any:
+    """What tells, by its `poll(0)`, whether there is something to read."""
+    look = select.poll()
     look.register(line._sock, select.POLLIN)
-    return bool(look.poll(0))
+    return look
