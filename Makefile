@@ -21,8 +21,9 @@ lab: $(VENV)/examples.done  ## open the executed quickstart in JupyterLab
 
 test: $(VENV)/dev.done $(OLDEST)/made  ## run every test, on real servers and kernels
 	@bash tests/install.sh
-	$(BIN)/python -m pytest $(ALONE)
-	$(BIN)/python -m pytest tests $(ALONE:%=--ignore=%) --numprocesses 2 --dist loadfile
+	@failed=; $(BIN)/python -m pytest $(ALONE) || failed=1; \
+	$(BIN)/python -m pytest tests $(ALONE:%=--ignore=%) --numprocesses 2 --dist loadfile || failed=1; \
+	test -z "$$failed"
 
 chaos: $(VENV)/dev.done  ## the failure tests in full length (about 20 minutes), as one table
 	@bash tests/install.sh

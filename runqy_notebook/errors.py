@@ -88,12 +88,21 @@ class SettingsError(RunqyError):
 class ConnectionFailedError(RunqyError):
     """Redis refused us, or went away; `cause` says why and `remedy` what to do.
 
-    `is_refusal`: it is there and refused a command, so that others may well succeed.
+    `is_refusal`: it is there and refused a command, so that others may well succeed. `is_deserted`:
+    nobody is there, so that asking again soon bothers nobody.
     """
 
-    def __init__(self, where: str, cause: str, remedy: str, *, is_refusal: bool = False) -> None:
+    def __init__(
+        self,
+        where: str,
+        cause: str,
+        remedy: str,
+        *,
+        is_refusal: bool = False,
+        is_deserted: bool = False,
+    ) -> None:
         self.where, self.cause, self.remedy = where, cause, remedy
-        self.is_refusal = is_refusal
+        self.is_refusal, self.is_deserted = is_refusal, is_deserted
         super().__init__(f"{where}: {cause}. {remedy}")
 
 

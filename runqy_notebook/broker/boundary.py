@@ -6,6 +6,9 @@ import redis
 
 from runqy_notebook.broker.explain import explain
 
+_DESERTED = (redis.ConnectionError, redis.TimeoutError)
+"""Their subclasses say that somebody is there: LOADING, NOAUTH."""
+
 
 class explained:  # noqa: N801 - used as a function is
     """Raises ConnectionFailedError, with cause and remedy, for what redis-py or the network
@@ -24,4 +27,5 @@ class explained:  # noqa: N801 - used as a function is
         if isinstance(error, (redis.RedisError, OSError)):
             failure = explain(error, self._where)
             failure.is_refusal = isinstance(error, redis.ResponseError)
+            failure.is_deserted = isinstance(error, OSError) or type(error) in _DESERTED
             raise failure from None  # redis-py quotes what it sent

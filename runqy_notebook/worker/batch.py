@@ -25,19 +25,25 @@ MOST: Final = 100
 LOOK_EVERY: Final = 0.05  # seconds between the looks of the relief; a slow task is seen by the next
 
 
+_FADES: Final = 0.7  # what is left of how slow tasks were once more have run
+
+
 class Pace:
     """How many tasks a slot claims at a time: as many as fit into half a window, found by doubling
-    while they do.
+    while they do. Slow tasks are remembered for a few claims: where some tasks are quick and some
+    slow, a quick one says little of the next, and a task is best not claimed before it can run.
     """
 
     def __init__(self) -> None:
         self.size = 1
+        self._each = 0.0  # seconds a task takes
 
     def ran(self, count: int, seconds: float) -> None:
         """Takes note that so many tasks took so long."""
         if not count:
             return
-        fitting = int(count * (WINDOW / 2) / max(seconds, 1e-6))
+        self._each = max(seconds / count, self._each * _FADES, 1e-6)
+        fitting = int(WINDOW / 2 / self._each)
         self.size = max(1, min(fitting, 2 * self.size if count >= self.size else self.size, MOST))
 
 

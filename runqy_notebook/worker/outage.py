@@ -5,15 +5,22 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
+from typing import Final
 
 from runqy_notebook.errors import ConnectionFailedError
 
-SPACING = 0.4
+SPACING: Final = 0.4
 """Seconds between attempts while Redis is away, over all slots of the worker together."""
 
-_SILENT_FOR = 0.2  # seconds; a connection that is replaced within them is nobody's concern
+_SOONEST: Final = 0.05  # seconds between the first attempts, where nobody is there to be bothered
+_SHARE: Final = 0.125
+"""Of the outage so far, between those attempts: outcomes wait for Redis, and a worker that dies
+with them in hand has run its tasks for nothing; so one that is away for a moment is met soon.
+"""
 
-SLOTS = "slots"
+_SILENT_FOR: Final = 0.2  # seconds; a connection that is replaced within them is nobody's concern
+
+SLOTS: Final = "slots"
 """The source of what slots meet when they settle and claim."""
 
 
@@ -33,6 +40,7 @@ class Outage:
         self._told: set[str] = set()
         self._began: float | None = None  # while it lasts
         self._needs_proof = False
+        self._is_deserted = False  # by the last failure
         self._next_attempt = 0.0
         self._is_closed = False
 
@@ -47,6 +55,7 @@ class Outage:
             if self._began is None:
                 self._began = now
             self._needs_proof |= error.is_refusal
+            self._is_deserted = error.is_deserted
             self._causes[source] = error.cause
             is_news = error.cause not in self._told and now - self._began >= _SILENT_FOR
             if is_news:
@@ -77,9 +86,15 @@ class Outage:
         """Waits until it is the calling thread's turn to try again, or the outage is over."""
         with self._turn:
             now = time.monotonic()
-            turn = max(self._next_attempt, now) + SPACING
+            turn = max(self._next_attempt, now)
+            turn += self._spacing(turn)
             self._next_attempt = turn
             self._turn.wait_for(lambda: self._is_closed or not self._causes, turn - now)
+
+    def _spacing(self, at: float) -> float:
+        if self._began is None or not self._is_deserted:
+            return SPACING
+        return min(SPACING, max(_SOONEST, _SHARE * (at - self._began)))
 
     def close(self) -> None:
         """Ends all holding off, for good."""

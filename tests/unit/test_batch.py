@@ -41,6 +41,20 @@ def test_a_single_slow_batch_makes_it_claim_one_task_again() -> None:
     assert pace.size == 1
 
 
+def test_where_slow_tasks_are_among_quick_ones_it_claims_one_at_a_time() -> None:
+    pace, sizes = Pace(), set()
+
+    for _ in range(10):
+        for seconds in (0.001, 0.002, 0.08, 0.001, 0.0):
+            pace.ran(pace.size, seconds)
+            sizes.add(pace.size)
+
+    assert sizes == {2, 1}  # 2: before the first slow one
+    for _ in range(20):
+        pace.ran(pace.size, seconds=0.0)
+    assert pace.size == MOST
+
+
 def test_where_less_was_found_than_asked_for_it_asks_for_no_more() -> None:
     pace = Pace()
     pace.ran(1, seconds=0.0)

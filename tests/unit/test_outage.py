@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from itertools import pairwise
 
 import pytest
 
@@ -13,6 +14,7 @@ from runqy_notebook.worker.outage import SPACING, Outage
 
 REFUSED = ConnectionFailedError("here", "nobody listens", "Start it.")
 READ_ONLY = ConnectionFailedError("here", "read-only", "Ask the master.", is_refusal=True)
+ABSENT = ConnectionFailedError("here", "nobody listens", "Start it.", is_deserted=True)
 LOCKED = ConnectionFailedError("here", "the password is wrong", "Change it.")
 
 
@@ -120,6 +122,29 @@ def test_threads_take_turns_and_all_go_on_at_once_when_it_is_over(notices: list[
         thread.join()
 
     assert time.monotonic() - began < 5
+
+
+def test_a_server_that_nobody_finds_is_looked_for_soon_and_then_ever_more_seldom(
+    notices: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    outage = Outage(notices.append)
+    turns: list[float] = []
+    monkeypatch.setattr(outage_module.time, "monotonic", lambda: 100.0)
+    monkeypatch.setattr(
+        threading.Condition, "wait_for", lambda self, predicate, timeout: turns.append(timeout)
+    )
+
+    outage.failed(ABSENT)
+    for _ in range(20):
+        outage.hold_off()
+
+    spacings = [later - sooner for sooner, later in pairwise([0.0, *turns])]
+    assert spacings == sorted(spacings)
+    assert spacings[0] <= SPACING / 5
+    assert spacings[-1] == pytest.approx(SPACING)
+    outage.failed(LOCKED)
+    outage.hold_off()
+    assert turns[-1] - turns[-2] == pytest.approx(SPACING)
 
 
 def test_closing_ends_all_holding_off(notices: list[str]) -> None:
