@@ -88,8 +88,8 @@ class SettingsError(RunqyError):
 class ConnectionFailedError(RunqyError):
     """Redis refused us, or went away; `cause` says why and `remedy` what to do.
 
-    `is_refusal`: it is there and refused a command, so that others may well succeed. `is_deserted`:
-    nobody is there, so that asking again soon bothers nobody.
+    `is_refusal`: it is there and refused a command, so that others may well succeed. `is_away`:
+    nobody is there, or it is just starting, so that asking again soon bothers nobody.
     """
 
     def __init__(
@@ -99,10 +99,10 @@ class ConnectionFailedError(RunqyError):
         remedy: str,
         *,
         is_refusal: bool = False,
-        is_deserted: bool = False,
+        is_away: bool = False,
     ) -> None:
         self.where, self.cause, self.remedy = where, cause, remedy
-        self.is_refusal, self.is_deserted = is_refusal, is_deserted
+        self.is_refusal, self.is_away = is_refusal, is_away
         super().__init__(f"{where}: {cause}. {remedy}")
 
 

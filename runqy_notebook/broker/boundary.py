@@ -6,8 +6,8 @@ import redis
 
 from runqy_notebook.broker.explain import explain
 
-_DESERTED = (redis.ConnectionError, redis.TimeoutError)
-"""Their subclasses say that somebody is there: LOADING, NOAUTH."""
+_AWAY = (redis.ConnectionError, redis.TimeoutError, redis.BusyLoadingError)
+"""Other classes of theirs say that somebody is there: NOAUTH."""
 
 
 class explained:  # noqa: N801 - used as a function is
@@ -27,5 +27,5 @@ class explained:  # noqa: N801 - used as a function is
         if isinstance(error, (redis.RedisError, OSError)):
             failure = explain(error, self._where)
             failure.is_refusal = isinstance(error, redis.ResponseError)
-            failure.is_deserted = isinstance(error, OSError) or type(error) in _DESERTED
+            failure.is_away = isinstance(error, OSError) or type(error) in _AWAY
             raise failure from None  # redis-py quotes what it sent

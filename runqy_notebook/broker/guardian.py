@@ -50,7 +50,7 @@ FREE, CLAIMED, STARTED, APART = range(4)  # STARTED in the kernel, APART in a ch
 TICK = 0.25  # seconds between looks; the pipe's end is noticed at once
 SILENCE = 0.45  # part of a lease without renewal after which the kernel counts as silent
 HAND_BACK_FOR = 30.0  # seconds during which Redis is tried after the kernel's death
-LAST_MOMENT = 0.1  # seconds in which a child may still die of its task, when its kernel died
+LAST_MOMENT = 0.05  # seconds in which a child may still die of its task, when its kernel died
 
 NOT_STARTED, DOUBTFUL, PROVEN = range(3)  # how far a task is to blame, as lib/lose.lua counts it
 

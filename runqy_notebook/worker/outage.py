@@ -12,8 +12,8 @@ from runqy_notebook.errors import ConnectionFailedError
 SPACING: Final = 0.4
 """Seconds between attempts while Redis is away, over all slots of the worker together."""
 
-_SOONEST: Final = 0.05  # seconds between the first attempts, where nobody is there to be bothered
-_SHARE: Final = 0.125
+_SOONEST: Final = 0.1  # seconds between the first attempts, where nobody is there to be bothered
+_SHARE: Final = 1 / 6
 """Of the outage so far, between those attempts: outcomes wait for Redis, and a worker that dies
 with them in hand has run its tasks for nothing; so one that is away for a moment is met soon.
 """
@@ -40,7 +40,7 @@ class Outage:
         self._told: set[str] = set()
         self._began: float | None = None  # while it lasts
         self._needs_proof = False
-        self._is_deserted = False  # by the last failure
+        self._is_away = False  # by the last failure
         self._next_attempt = 0.0
         self._is_closed = False
 
@@ -55,7 +55,7 @@ class Outage:
             if self._began is None:
                 self._began = now
             self._needs_proof |= error.is_refusal
-            self._is_deserted = error.is_deserted
+            self._is_away = error.is_away
             self._causes[source] = error.cause
             is_news = error.cause not in self._told and now - self._began >= _SILENT_FOR
             if is_news:
@@ -92,7 +92,7 @@ class Outage:
             self._turn.wait_for(lambda: self._is_closed or not self._causes, turn - now)
 
     def _spacing(self, at: float) -> float:
-        if self._began is None or not self._is_deserted:
+        if self._began is None or not self._is_away:
             return SPACING
         return min(SPACING, max(_SOONEST, _SHARE * (at - self._began)))
 
