@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from runqy_notebook.broker.exchanges import Exchange, Retention
@@ -13,10 +13,11 @@ from runqy_notebook.wire.layout import Layout
 class Asking:
     """The parts of a call that are the same from one exchange to the next.
 
-    `keys` follow that of the slot's reply. `number` is that of each queue among them, from 1; those
-    to claim from come first.
+    `replies` begins the key of each slot's reply, which the other `keys` follow. `number` is that
+    of each queue among them, from 1; those to claim from come first.
     """
 
+    replies: str
     keys: tuple[str, ...]
     number: Mapping[str, int]
     prefixes: tuple[str, str]
@@ -31,6 +32,7 @@ class Asking:
         ours = (layout.ours + "waiting", layout.ours + "trimmed", layout.outbox)
         bases = (layout.queue(queue).base for queue in queues)
         return cls(
+            layout.reply(""),
             (*ours, *bases),
             {queue: n for n, queue in enumerate(queues, 1)},
             (layout.tasks, layout.results),
@@ -42,6 +44,16 @@ class Asking:
                 news,
                 kept.terms(layout),
             ),
+        )
+
+    def call(
+        self, exchange: Exchange, outcomes: Sequence[object] = (), *, again: bool = False
+    ) -> tuple[list[object], list[object]]:
+        """The script's KEYS and ARGV; `outcomes` nine by nine."""
+        flags = (exchange.nonce, int(again), exchange.want)
+        return (
+            [self.replies + exchange.slot, *self.keys],
+            [*self.prefixes, *flags, *self.terms, *outcomes],
         )
 
     def knows(self, queues: Iterable[str]) -> bool:

@@ -9,8 +9,10 @@ from itertools import chain
 from typing import Any, Final
 
 import redis
+from hiredis import pack_command
 
 from runqy_notebook.broker import scripts
+from runqy_notebook.broker.ahead import Ahead
 from runqy_notebook.broker.asking import Asking
 from runqy_notebook.broker.boundary import explained
 from runqy_notebook.broker.channels import Channels
@@ -186,19 +188,18 @@ class Broker:
         outcomes: list[object] = []
         for outcome in exchange.outcomes:
             outcomes += outcome_row(asking.number[outcome.task.queue], outcome, kept)
-        answers, rows, unsound, at = self.call(
-            scripts.SETTLE,
-            [self.layout.reply(exchange.slot), *asking.keys],
-            [
-                *asking.prefixes,
-                exchange.nonce,
-                int(again),
-                exchange.want,
-                *asking.terms,
-                *outcomes,
-            ],
-            is_short=len(exchange.outcomes) <= 1,
-        )
+        keys, args = asking.call(exchange, outcomes, again=again)
+        answer = self.call(scripts.SETTLE, keys, args, is_short=len(exchange.outcomes) <= 1)
+        return self.settled(answer)
+
+    def ahead(self, exchange: Exchange, *, lease: float) -> Ahead:
+        """An exchange that claims only, to be sent behind a wait for tasks."""
+        keys, args = self._asking(exchange, self.retention, lease).call(exchange)
+        return Ahead(exchange, pack_command(("EVALSHA", *scripts.SETTLE.call(keys, args))))
+
+    def settled(self, answer: Any) -> Settled:
+        """What the script says of an exchange."""
+        answers, rows, unsound, at = answer
         now = float(at)
         queue_of = {row[0]: self.layout.queue_of_base(to_text(row[0])) for row in rows}
         return Settled(

@@ -8,23 +8,19 @@ from __future__ import annotations
 
 import contextlib
 import inspect
-import select
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Any, Final
+from typing import Any, NamedTuple
 
 import redis
 from hiredis import pack_command
 
+from runqy_notebook.broker import alertness
+from runqy_notebook.broker.alertness import Alertness, poll_of
 from runqy_notebook.broker.impatient import is_in_process
 
 MOST_KEPT = 32
 """Connections kept; the rest go back to the pool, which has 100 for whatever else is asked."""
-
-AWAKE: Final = 200e-6
-"""Seconds for which a short answer is awaited without falling asleep, which costs 40 to 80 us."""
-
-_MOST_MISSES: Final = 8  # after which every 257th answer is awaited so
 
 
 class Lines:
@@ -38,12 +34,12 @@ class Lines:
     def __init__(self, client: redis.Redis) -> None:
         self._client = client
         self._pool = client.connection_pool
-        self._idle: list[Any] = []  # pop and append are atomic
+        self._idle: list[_Line] = []  # pop and append are atomic
         asked = inspect.signature(self._pool.get_connection).parameters["command_name"]
         is_needed = asked.default is inspect.Parameter.empty  # before redis-py 5.3
         self._what_for = ("EVALSHA",) if is_needed else ()
         self._is_in_process = is_in_process(client)
-        self._alertness = _Alertness()
+        self._alertness = Alertness()
 
     def evalsha(
         self,
@@ -81,12 +77,12 @@ class Lines:
         try:
             for call in calls:
                 is_first, line = line is None, line or self._line()
-                line.send_packed_command([pack_command(("EVALSHA", *call))])
+                line.connection.send_packed_command([pack_command(("EVALSHA", *call))])
                 if not is_first:
-                    yield _answer(line)
+                    yield answer_on(line.connection)
             if line is None:
                 return
-            yield _answer(line)
+            yield answer_on(line.connection)
         except BaseException:
             if line is not None:
                 self._give_up(line)
@@ -97,21 +93,19 @@ class Lines:
         """Gives back the connections that nobody uses, closed."""
         while self._idle:
             with contextlib.suppress(IndexError):  # another thread took the last one
-                line = self._idle.pop()
-                line.disconnect()
-                self._pool.release(line)
+                self._give_up(self._idle.pop())
 
     def _ask(
         self, *command: Any, sent: Callable[[], object] | None = None, is_short: bool = False
     ) -> Any:
         line = self._line()
         try:
-            line.send_packed_command([pack_command(command)])
+            line.connection.send_packed_command([pack_command(command)])
             if sent is not None:
                 sent()
             if is_short:
-                self._alertness.await_answer(line)
-            answer = _answer(line)
+                self._stay_awake(line)
+            answer = answer_on(line.connection)
         except BaseException:
             self._give_up(line)
             raise
@@ -123,77 +117,67 @@ class Lines:
                 del answer  # its traceback refers to this frame, and that to all that called it
         return answer
 
-    def _give_up(self, line: Any) -> None:
-        line.disconnect()  # an answer may still come
-        self._pool.release(line)
+    def _stay_awake(self, line: _Line) -> None:
+        """Returns when there is an answer, or when it was not worth while."""
+        if line.is_as_it_was and line.poll is not None:
+            self._alertness.look(line.poll, alertness.AWAKE)
 
-    def _keep(self, line: Any) -> None:
+    def _give_up(self, line: _Line) -> None:
+        line.connection.disconnect()  # an answer may still come
+        self._pool.release(line.connection)  # which makes nothing of it in the child of a fork
+
+    def _keep(self, line: _Line) -> None:
         if len(self._idle) < MOST_KEPT:
-            self._idle.append(line)
+            self._idle.append(line if line.is_as_it_was else _Line.of(line.connection))
         else:
-            self._pool.release(line)
+            self._pool.release(line.connection)
 
-    def _line(self) -> Any:
+    def _line(self) -> _Line:
         """A connection on which nothing is to be read: neither an old answer nor its end."""
         while True:
             try:
                 line = self._idle.pop()
             except IndexError:
-                return self._pool.get_connection(*self._what_for)
+                return _Line.of(self._pool.get_connection(*self._what_for))
             try:
-                if self._pool.owns_connection(line) and not _has_news(line):
+                if self._pool.owns_connection(line.connection) and not line.has_news:
                     return line
             except (redis.ConnectionError, redis.TimeoutError, OSError, ValueError):
                 pass
-            line.disconnect()
-            self._pool.release(line)  # which makes nothing of it in the child of a fork
+            self._give_up(line)
 
 
-class _Alertness:
-    """Whether it pays to stay awake for an answer. Where the server has another core it often comes
-    before this thread had fallen asleep and been woken; where it is far away, or waits for this
-    core, it never does, and is awaited so ever more seldom. Threads may share it.
-    """
+class _Line(NamedTuple):
+    """A connection, and what tells whether there is something to read on its socket."""
 
-    def __init__(self) -> None:
-        self._misses = 0  # in a row
-        self._asleep = 0  # answers for which not to try
+    connection: Any
+    socket: Any
+    poll: Any  # None where the system has none
 
-    def await_answer(self, line: Any) -> None:
-        """Returns when there is an answer, or when it was not worth while."""
-        if not hasattr(select, "poll"):
-            return
-        if self._asleep > 0:
-            self._asleep -= 1
-            return
-        look = _watch(line)
-        ends = time.perf_counter() + AWAKE
-        while not look.poll(0):  # which lets other threads run
-            if time.perf_counter() >= ends:
-                self._misses = min(self._misses + 1, _MOST_MISSES)
-                self._asleep = 2**self._misses
-                return
-        self._misses = 0
+    @classmethod
+    def of(cls, connection: Any) -> _Line:
+        socket = connection._sock
+        return cls(connection, socket, None if socket is None else poll_of(socket.fileno()))
+
+    @property
+    def is_as_it_was(self) -> bool:
+        """Whether it was not connected anew since."""
+        return self.connection._sock is self.socket
+
+    @property
+    def has_news(self) -> bool:
+        """Whether there is something to read, or the connection's end; raises where it is
+        closed.
+        """
+        if self.poll is None or not self.is_as_it_was:
+            return bool(self.connection.can_read())
+        return bool(self.poll.poll(0))  # a third of what can_read() takes
 
 
-def _answer(line: Any) -> Any:
+def answer_on(connection: Any) -> Any:
     """What the server says; a refusal is given, not raised."""
     # Not the connection's own method, which makes words for an error before there is one.
-    answer = line._parser.read_response()
-    if line.health_check_interval:
-        line.next_health_check = time.monotonic() + line.health_check_interval
+    answer = connection._parser.read_response()
+    if connection.health_check_interval:
+        connection.next_health_check = time.monotonic() + connection.health_check_interval
     return answer
-
-
-def _has_news(line: Any) -> bool:
-    """Whether there is something to read, or the connection's end; raises where it is closed."""
-    if not hasattr(select, "poll") or line._sock is None:
-        return bool(line.can_read())
-    return bool(_watch(line).poll(0))  # a third of what can_read() takes
-
-
-def _watch(line: Any) -> Any:
-    """What tells, by its `poll(0)`, whether there is something to read."""
-    look = select.poll()
-    look.register(line._sock, select.POLLIN)
-    return look

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
+from runqy_notebook.broker.ahead import Ahead
 from runqy_notebook.broker.waiter import POLL, Waiter
 from runqy_notebook.errors import ConnectionFailedError
 from runqy_notebook.wire.documented import Task
@@ -52,12 +53,14 @@ class Idle:
         self._in_vain: dict[str, int] = {}  # wakes in a row after which nothing could be claimed
         self._muted: dict[str, float] = {}
 
-    def wait(self, slot: Waits, queues: Sequence[str]) -> None:
-        """Returns when there may be something to claim from these queues, or after a while."""
+    def wait(self, slot: Waits, queues: Sequence[str], prepare: Callable[[], Ahead | None]) -> None:
+        """Returns when there may be something to claim from these queues, or after a while.
+        `prepare` gives the claim that the server is to run as soon as there is.
+        """
         if not self._leads(slot):
             return
         try:
-            self._woken_by = self._watch(queues)
+            self._woken_by = self._watch(queues, prepare())
             self._outage.succeeded(_WATCHING)
         except ConnectionFailedError as error:
             self._outage.failed(error, _WATCHING)
@@ -90,9 +93,11 @@ class Idle:
 
     def expect(self, queue: str) -> None:
         """A task for this queue was sent by this process: the leader claims it as soon as it is
-        there, instead of waiting to be told by the server.
+        there, instead of waiting to be told by the server, unless the server claims it for us.
         """
-        if queue in self._watched:
+        if queue in self._watched and self._waiter.is_claiming(queue):
+            self._waiter.stay_awake()
+        elif queue in self._watched:
             self._watched = frozenset()
             self._waiter.wake()
 
@@ -128,13 +133,14 @@ class Idle:
             self._leader = slot
             return True
 
-    def _watch(self, queues: Sequence[str]) -> str | None:
+    def _watch(self, queues: Sequence[str], ahead: Ahead | None) -> str | None:
         now = time.monotonic()
         self._muted = {queue: until for queue, until in self._muted.items() if until > now}
         wanted = set(queues).difference(self._muted)
         watched = [queue for queue in self._serving.watched if queue in wanted]
         self._watched = frozenset(watched)
         try:
-            return self._waiter.wait(watched, POLL if self._muted or not queues else LONGEST)
+            longest = POLL if self._muted or not queues else LONGEST
+            return self._waiter.wait(watched, longest, ahead)
         finally:
             self._watched = frozenset()

@@ -6,6 +6,7 @@ import itertools
 import threading
 from collections.abc import Callable, Sequence
 
+from runqy_notebook.broker.ahead import Ahead
 from runqy_notebook.broker.broker import Broker
 from runqy_notebook.broker.exchanges import Exchange, Settled
 from runqy_notebook.errors import ConnectionFailedError, one_line
@@ -16,6 +17,7 @@ from runqy_notebook.wire.states import State
 from runqy_notebook.worker.addressing import Addressing
 from runqy_notebook.worker.outage import Outage
 from runqy_notebook.worker.run import describe
+from runqy_notebook.worker.turns import give_way
 
 _WHY_DROPPED = {
     "FENCED": "was given to another worker while it ran here; this run's outcome is dropped.",
@@ -54,33 +56,66 @@ class Settler:
         self._has_given_up = False
         self._unsound: set[str] = set()
 
+    def ahead(self, slot: str, queues: tuple[str, ...], want: int, former: Ahead | None) -> Ahead:
+        """A slot's next claim, to be sent behind a wait; `former` is the one under way, if any."""
+        exchange = self._exchange(slot, (), queues, want, former)
+        return self._broker.ahead(exchange, lease=self._lease)
+
     def settle(
-        self, slot: str, outcomes: tuple[Outcome, ...], queues: tuple[str, ...], want: int
+        self,
+        slot: str,
+        outcomes: tuple[Outcome, ...],
+        queues: tuple[str, ...],
+        want: int,
+        ahead: Ahead | None = None,
     ) -> Settled | None:
         """One exchange for a slot, made again until Redis answers; None once `give_up` was called.
 
-        After a lost reply the same exchange is asked again and so counts once.
+        After a lost reply the same exchange is asked again and so counts once. `ahead`: this one,
+        sent before; it is called in where nothing is wanted.
         """
-        exchange = self._exchange(slot, outcomes, queues, want)
+        if ahead is not None and ahead.answer is not None and (want or ahead.has_tasks):
+            settled = self._broker.settled(ahead.answer)
+            self._outage.succeeded(has_written=ahead.has_tasks)
+            self._report(ahead.exchange, (), settled)
+            self._tell_started(settled)
+            return settled
+        exchange = self._exchange(slot, outcomes, queues, want, ahead)
         with self._events.ending(outcomes) as ends:
-            settled = self._settled(exchange)
-            if settled is None:
+            is_open = ahead is not None and bool(want)
+            written = self._settled(exchange, again=ahead is not None and not want, is_open=is_open)
+            if written is None:
                 self._tell_unsettled(outcomes)
                 return None
             ends.are_written()
-            self._report(exchange, outcomes, settled)
-        self._tell_started(settled)
-        return settled
+            self._report(exchange, outcomes, written)
+        if outcomes and not written.tasks:
+            give_way()
+        self._tell_started(written)
+        return written
 
-    def _settled(self, exchange: Exchange) -> Settled | None:
-        """The answer; None once `give_up` was called."""
-        again = False
+    def call_in(self, slot: str, ahead: Ahead, broker: Broker) -> None:
+        """Calls a claim in and gives back what it took; raises ConnectionFailedError where Redis is
+        away.
+        """
+        if ahead.has_tasks:
+            settled = broker.settled(ahead.answer)
+        else:
+            exchange = self._exchange(slot, (), (), 0, ahead)
+            settled = broker.settle(exchange, lease=self._lease, again=True)
+        for task in settled.tasks:
+            self.settle_once(slot, Released(task), broker)
+
+    def _settled(self, exchange: Exchange, *, again: bool, is_open: bool) -> Settled | None:
+        """The answer; None once `give_up` was called. `is_open`: it is asked until it takes tasks,
+        so that what a late request takes is not lost.
+        """
         while True:
             try:
                 settled = self._broker.settle(exchange, lease=self._lease, again=again)
             except ConnectionFailedError as error:
                 self._outage.failed(error)
-                again = True
+                again = not is_open
                 self._outage.hold_off()
                 if self._has_given_up:
                     return None
@@ -105,15 +140,22 @@ class Settler:
         self._outage.close()
 
     def _exchange(
-        self, slot: str, outcomes: tuple[Outcome, ...], queues: Sequence[str], want: int
+        self,
+        slot: str,
+        outcomes: tuple[Outcome, ...],
+        queues: Sequence[str],
+        want: int,
+        ahead: Ahead | None = None,
     ) -> Exchange:
+        """The slot's next one, or `ahead` with other terms."""
         name = f"{self._worker_id}/{slot}"
         if self._addressing:
             outcomes = tuple(map(self._addressing.addressed, outcomes))
-        return Exchange(name, f"{name}:{next(self._nonces)}", outcomes, tuple(queues), want)
+        nonce = ahead.exchange.nonce if ahead else f"{name}:{next(self._nonces)}"
+        return Exchange(name, nonce, outcomes, tuple(queues), want)
 
     def _report(self, exchange: Exchange, outcomes: tuple[Outcome, ...], settled: Settled) -> None:
-        if self._addressing:
+        if self._addressing and outcomes:
             self._addressing.posted(exchange.outcomes, settled.answers)
         for problem in settled.unsound:
             if problem.key not in self._unsound:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import NamedTuple, Protocol
 
+from runqy_notebook.broker.ahead import Ahead
 from runqy_notebook.broker.exchanges import Settled
 from runqy_notebook.broker.ledger import Entry
 from runqy_notebook.running import CancelledTaskError
@@ -21,7 +22,7 @@ from runqy_notebook.worker.handling import Handling
 from runqy_notebook.worker.leash import Leash
 from runqy_notebook.worker.run import Away, Run, Runner
 from runqy_notebook.worker.starving import cpu_clock
-from runqy_notebook.worker.turns import ShortTurns, give_way
+from runqy_notebook.worker.turns import ShortTurns
 
 _AFTER_A_FAULT = 1.0  # seconds that a slot rests after a fault of ours
 
@@ -41,7 +42,8 @@ class Work(Protocol):
     ) -> Settled | None: ...
     def acknowledge(self, slot: Slot, outcomes: tuple[Outcome, ...]) -> None: ...
     def set_aside(self, task: Task) -> bool: ...
-    def wait_for_work(self, slot: Slot, queues: Sequence[str]) -> None: ...
+    def wait_for_work(self, slot: Slot, queues: tuple[str, ...], want: int) -> None: ...
+    def call_in(self, slot: Slot) -> None: ...
     def slot_ended(self, slot: Slot) -> None: ...
     def fault(self, error: BaseException) -> None: ...
 
@@ -97,6 +99,7 @@ class Slot:
         self.entry = work.entry(number)
         self.place = None if errand else work.place(self)
         self.batch = Batch()
+        self.ahead: Ahead | None = None  # the claim under way while it waits
         self._pace = Pace()
         self.is_aside = errand is not None
         self._leaving = threading.Event()  # for who sleeps; the flag is for who looks often
@@ -145,6 +148,7 @@ class Slot:
                 self._turns.end()
                 self._work.fault(error)
                 self._leaving.wait(_AFTER_A_FAULT)
+        self._guarded(partial(self._work.call_in, self))
         if self.place is not None:
             self._guarded(self.place.close)
         self._turns.end()
@@ -161,8 +165,9 @@ class Slot:
 
     def _step(self, outcomes: tuple[Outcome, ...]) -> tuple[Outcome, ...]:
         """Writes outcomes down, claims and runs the next task, or waits; gives new outcomes."""
-        queues = () if self.is_leaving else self._work.claimable(self)
-        if not outcomes and not queues:
+        has_tasks = self.ahead is not None and self.ahead.has_tasks
+        queues = () if self.is_leaving or has_tasks else self._work.claimable(self)
+        if not outcomes and not queues and self.ahead is None:
             self._wait(queues)
             return ()
         settled = self._work.settle(self, outcomes, queues, want=self._pace.size if queues else 0)
@@ -172,15 +177,13 @@ class Slot:
         if settled.tasks:
             return self._run_all([task for task in settled.tasks if not self._is_set_aside(task)])
         self.entry.free()
-        if outcomes:
-            give_way()
         if not self.is_leaving:
             self._wait(queues)
         return ()
 
-    def _wait(self, queues: Sequence[str]) -> None:
+    def _wait(self, queues: tuple[str, ...]) -> None:
         self._turns.end()
-        self._work.wait_for_work(self, queues)
+        self._work.wait_for_work(self, queues, self._pace.size)
 
     def _run_all(self, tasks: Sequence[Task]) -> tuple[Outcome, ...]:
         """Runs these tasks; gives the outcomes that are not written down yet."""

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor
 from typing import TYPE_CHECKING
 
+from runqy_notebook.broker.ahead import Ahead
 from runqy_notebook.broker.broker import Broker
 from runqy_notebook.broker.exchanges import Settled
 from runqy_notebook.broker.guarding import Guarding
@@ -209,8 +210,9 @@ class Worker:
         """
         with self._claims:
             self.is_paused = True
+        self._idle.wake()  # a claim that waits for its task is called in
         gives_up_at = time.monotonic() + 1.0
-        while self._claiming and time.monotonic() < gives_up_at:
+        while self._is_claiming() and time.monotonic() < gives_up_at:
             time.sleep(0.001)
 
     def resume(self) -> None:
@@ -266,8 +268,12 @@ class Worker:
     # --- what slots ask -------------------------------------------------------------------------
 
     def claimable(self, slot: Slot) -> tuple[str, ...]:
-        """The queues to claim from, after running loaders that are new."""
+        """The queues to claim from, after running loaders that are new: none before a claim under
+        way is called in, as they may take long.
+        """
         if self._loading.is_due:
+            if slot.ahead is not None:
+                return ()
             self._idle.leave(slot)
             self._loading.prepare(slot.place or Here(self.contexts, slot.loop))
         return self.serving.claimable() if self._is_open and not self.is_paused else ()
@@ -279,12 +285,16 @@ class Worker:
         with self._claims:
             if self.is_paused:
                 queues, want = (), 0
-            self._claiming += want
+            ahead, slot.ahead = slot.ahead, None
+            claims = want or int(ahead is not None)
+            self._claiming += claims
         try:
-            settled = self.settler.settle(str(slot.number), outcomes, queues, want)
+            settled = self.settler.settle(str(slot.number), outcomes, queues, want, ahead)
+            if ahead is not None and settled is not None and want and not settled.tasks:
+                ahead.answer, slot.ahead = None, ahead  # it may yet take something
         finally:
             with self._claims:
-                self._claiming -= want
+                self._claiming -= claims
         tasks = settled.tasks if settled else []
         for queue in {task.queue for task in tasks}:
             self.serving.took(queue)
@@ -303,9 +313,30 @@ class Worker:
         """
         return self._crew.set_aside(task)
 
-    def wait_for_work(self, slot: Slot, queues: Sequence[str]) -> None:
-        """Waits a while for something to claim."""
-        self._idle.wait(slot, queues)
+    def wait_for_work(self, slot: Slot, queues: tuple[str, ...], want: int) -> None:
+        """Waits a while for something to claim, which the server does as soon as there is."""
+
+        def prepare() -> Ahead | None:
+            with self._claims:
+                if not queues or self.is_paused:
+                    return None
+                slot.ahead = self.settler.ahead(str(slot.number), queues, want, slot.ahead)
+                return slot.ahead
+
+        self._idle.wait(slot, queues, prepare)
+
+    def call_in(self, slot: Slot) -> None:
+        """Gives back what comes of a claim under way, for a slot that ends."""
+        ahead, slot.ahead = slot.ahead, None
+        if ahead is None or self._outage.is_on:  # nobody is there to run it, or not for long
+            return
+        farewell = self._broker.impatient(patience=_FAREWELL)
+        try:
+            self.settler.call_in(str(slot.number), ahead, farewell)
+        except ConnectionFailedError as error:
+            self._outage.failed(error)  # what it takes is redelivered after its lease
+        finally:
+            farewell.close()
 
     def slot_ended(self, slot: Slot) -> None:
         """Forgets a slot whose thread is over."""
@@ -361,6 +392,9 @@ class Worker:
 
         lent = Lent(executor, broken)
         return lent
+
+    def _is_claiming(self) -> bool:
+        return bool(self._claiming) or any(slot.ahead for slot in self._crew.slots)
 
     def _write_down(self, name: str, outcomes: tuple[Outcome, ...]) -> None:
         self.settler.settle(name, outcomes, (), 0)

@@ -13,6 +13,7 @@ from runqy_notebook.broker.exchanges import Exchange, Settled
 from runqy_notebook.broker.waiter import Waiter
 from runqy_notebook.errors import TaskConflictError
 from runqy_notebook.worker import idle as idle_module
+from runqy_notebook.worker.settling import Settler
 from tests.broking import push
 from tests.waiting import wait_until
 
@@ -52,11 +53,18 @@ def echoing(session: Session) -> Session:
     return session
 
 
+@pytest.fixture
+def outright(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No claim stands behind a wait."""
+    monkeypatch.setattr(Settler, "ahead", lambda *args: None)
+
+
 def is_watching(session: Session) -> bool:
     assert session.worker is not None
     return "mail_default" in session.worker._idle._watched
 
 
+@pytest.mark.usefixtures("outright")
 def test_it_is_claimed_though_the_server_never_tells(
     echoing: Session, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -74,6 +82,19 @@ def test_it_is_claimed_though_the_server_never_tells(
         wait_until(lambda: is_watching(echoing), "nobody waits")
 
 
+def test_what_the_server_claims_for_it_is_not_asked_for(
+    echoing: Session, claims: list[int]
+) -> None:
+    assert echoing.worker is not None
+    waiter = echoing.worker._idle._waiter
+    for number in range(20):
+        wait_until(lambda: waiter.is_claiming("mail_default"), "no claim stands")
+        assert echoing.enqueue("mail", {"n": number}).result(10) == {"n": number}
+
+    assert claims == []
+
+
+@pytest.mark.usefixtures("outright")
 def test_the_servers_word_of_it_that_comes_late_is_no_reason_to_claim_again(
     echoing: Session, claims: list[int]
 ) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import redis as redis_py
 
-from runqy_notebook.broker import lines as lines_module
+from runqy_notebook.broker import alertness
 from runqy_notebook.broker.impatient import impatient_client
 from runqy_notebook.broker.lines import Lines
 from tests.waiting import wait_until
@@ -187,7 +187,7 @@ def test_the_child_of_a_fork_makes_its_own_connection(lines: Lines) -> None:
 def test_an_answer_that_came_in_time_is_worth_staying_awake_for_again(
     redis: redis_py.Redis, lines: Lines, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(lines_module, "AWAKE", 60.0)
+    monkeypatch.setattr(alertness, "AWAKE", 60.0)
     sha = str(redis.script_load(ECHO))
 
     answers = [lines.evalsha(sha, 0, str(n), is_short=True) for n in range(20)]
@@ -207,8 +207,8 @@ def test_answers_that_never_come_in_time_are_awaited_awake_ever_more_seldom(
         tries += 1
         return clock()
 
-    monkeypatch.setattr(lines_module, "AWAKE", 0.0)
-    monkeypatch.setattr(lines_module.time, "perf_counter", look)
+    monkeypatch.setattr(alertness, "AWAKE", 0.0)
+    monkeypatch.setattr(alertness.time, "perf_counter", look)
     sha = str(redis.script_load("for i = 1, 100000 do end; return 1"))
 
     for _ in range(100):

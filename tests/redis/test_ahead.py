@@ -1,0 +1,281 @@
+"""A claim that stands behind a wait: run by the server at once, and by nobody who is not there."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import redis as redis_py
+
+from runqy_notebook.broker.ahead import Ahead
+from runqy_notebook.broker.broker import Broker
+from runqy_notebook.broker.waiter import Waiter
+from tests.broking import QUEUE, done, enqueue, exchange, push, settle
+from tests.waiting import wait_until
+from tests.working import Log, add_loader, registry_of, working
+
+OTHER = "mail_high"
+BOTH = (OTHER, QUEUE)
+
+
+@pytest.fixture
+def waiter(redis: redis_py.Redis, url: str) -> Iterator[Waiter]:
+    client = redis_py.Redis.from_url(url)
+    made = Waiter(client, "the test server")
+    yield made
+    made.close()
+    client.close()
+
+
+@pytest.fixture(autouse=True)
+def known(broker: Broker) -> None:
+    """The server has the script."""
+    broker.settle(exchange(), lease=15.0)
+
+
+def ahead(broker: Broker, *queues: str, want: int = 1) -> Ahead:
+    return broker.ahead(exchange(queues=queues or (QUEUE,), want=want), lease=15.0)
+
+
+def taken(broker: Broker, claim: Ahead) -> list[str]:
+    return [task.id for task in broker.settled(claim.answer).tasks]
+
+
+def pending(redis: redis_py.Redis, queue: str = QUEUE) -> int:
+    return int(redis.llen(f"asynq:{queue}:pending"))
+
+
+def active(redis: redis_py.Redis, queue: str = QUEUE) -> list[bytes]:
+    return list(redis.lrange(f"asynq:{queue}:active", 0, -1))
+
+
+def test_a_task_is_claimed_by_the_answer_that_tells_of_it(
+    redis: redis_py.Redis, broker: Broker, waiter: Waiter
+) -> None:
+    claim = ahead(broker)
+    threading.Timer(0.05, push, [redis, "t1"]).start()
+
+    assert waiter.wait([QUEUE], 5, claim) == QUEUE
+
+    assert claim.has_tasks
+    assert taken(broker, claim) == ["t1"]
+    assert active(redis) == [b"t1"]
+    assert redis.zcard(f"asynq:{QUEUE}:lease") == 1
+
+
+def test_tasks_of_two_queues_at_once_are_claimed_once(
+    redis: redis_py.Redis, broker: Broker, waiter: Waiter
+) -> None:
+    claim = ahead(broker, *BOTH)
+    waiter.wait(BOTH, 0.05, claim)
+
+    with redis.pipeline(transaction=True) as both:
+        for queue in BOTH:
+            both.hset(f"asynq:t:{queue}", mapping={"type": "task", "payload": "{}"})
+            both.lpush(f"asynq:{queue}:pending", queue)
+        both.execute()
+
+    assert waiter.wait(BOTH, 5, claim) in BOTH
+    assert len(taken(broker, claim)) == 1
+    assert pending(redis) + pending(redis, OTHER) == 1
+
+
+def test_what_it_took_is_given_again_to_who_asks_outright(
+    redis: redis_py.Redis, broker: Broker, waiter: Waiter
+) -> None:
+    claim = ahead(broker)
+    waiter.wait([QUEUE], 0.05, claim)
+    enqueue(broker, "t1", "t2")
+    wait_until(lambda: active(redis), "the server claimed nothing")
+
+    (task,) = broker.settle(claim.exchange, lease=15.0).tasks
+
+    assert task.id == "t1"
+    assert pending(redis) == 1
+    assert settle(broker, done(task)) == ["OK"]
+    assert waiter.wait([QUEUE], 5, ahead(broker)) == QUEUE  # its answer is an old one, but t2 waits
+
+
+def test_once_called_in_it_takes_nothing(
+    redis: redis_py.Redis, broker: Broker, waiter: Waiter
+) -> None:
+    claim = ahead(broker, *BOTH)
+    waiter.wait(BOTH, 0.05, claim)
+
+    called_in = claim.exchange._replace(queues=(), want=0)
+    assert broker.settle(called_in, lease=15.0, again=True).tasks == []
+    enqueue(broker, "t1")
+    time.sleep(0.1)
+
+    assert pending(redis) == 1
+    assert active(redis) == []
+
+
+def test_calling_in_brings_what_it_took(
+    redis: redis_py.Redis, broker: Broker, waiter: Waiter
+) -> None:
+    claim = ahead(broker)
+    waiter.wait([QUEUE], 0.05, claim)
+    enqueue(broker, "t1")
+    wait_until(lambda: active(redis), "the server claimed nothing")
+
+    called_in = claim.exchange._replace(queues=(), want=0)
+    (task,) = broker.settle(called_in, lease=15.0, again=True).tasks
+
+    assert task.id == "t1"
+
+
+def test_one_that_stands_behind_a_wait_after_the_slot_went_on_takes_nothing(
+    redis: redis_py.Redis, broker: Broker, waiter: Waiter
+) -> None:
+    claim = ahead(broker, *BOTH)
+    waiter.wait(BOTH, 0.05, claim)
+    enqueue(broker, "t1")
+    assert waiter.wait(BOTH, 5, claim) == QUEUE
+    (task,) = broker.settled(claim.answer).tasks
+    assert settle(broker, done(task)) == ["OK"]  # the slot's next exchange
+
+    enqueue(broker, "t2", queue=OTHER)  # where the first claim still stands
+    time.sleep(0.1)
+
+    assert pending(redis, OTHER) == 1
+    following = ahead(broker, *BOTH)
+    assert waiter.wait(BOTH, 5, following) == OTHER
+    assert following.answer is None  # so it is asked for outright
+    (task,) = broker.settle(following.exchange, lease=15.0).tasks
+    assert task.id == "t2"
+
+
+def test_a_server_that_forgot_the_script_only_tells_of_the_task(
+    redis: redis_py.Redis, broker: Broker, waiter: Waiter
+) -> None:
+    claim = ahead(broker)
+    waiter.wait([QUEUE], 0.05, claim)
+    redis.script_flush()
+    push(redis, "t1")
+
+    assert waiter.wait([QUEUE], 5, claim) == QUEUE
+
+    assert claim.answer is None
+    (task,) = broker.settle(claim.exchange, lease=15.0).tasks
+    assert task.id == "t1"
+
+
+def test_a_process_that_stands_still_takes_nothing_after_a_second(
+    redis: redis_py.Redis, broker: Broker, waiter: Waiter
+) -> None:
+    waiter.wait([QUEUE], 0.05, ahead(broker))
+    wait_until(lambda: not redis.info("clients")["blocked_clients"], "it waits for ever", 5)
+
+    push(redis, "t1")
+    time.sleep(0.1)
+
+    assert pending(redis) == 1
+
+
+def test_a_process_that_is_gone_takes_nothing(
+    redis: redis_py.Redis, broker: Broker, waiter: Waiter
+) -> None:
+    waiter.wait([QUEUE], 0.05, ahead(broker))
+    waiter.close_connections()
+    wait_until(lambda: not redis.info("clients")["blocked_clients"], "it is still there")
+
+    push(redis, "t1")
+    time.sleep(0.1)
+
+    assert pending(redis) == 1
+
+
+def test_a_paused_queue_is_not_claimed_from(
+    redis: redis_py.Redis, broker: Broker, waiter: Waiter
+) -> None:
+    redis.set(f"asynq:{QUEUE}:paused", "1")
+    claim = ahead(broker)
+    threading.Timer(0.05, push, [redis, "t1"]).start()
+
+    assert waiter.wait([QUEUE], 5, claim) == QUEUE
+
+    assert claim.answer is not None
+    assert not claim.has_tasks
+    assert pending(redis) == 1
+
+
+def test_nothing_is_claimed_once_pause_returned(redis: redis_py.Redis, url: str) -> None:
+    log = Log()
+    with working(url, registry_of(log.note)) as worker:
+        for number in range(30):
+            worker.pause()
+            push(redis, f"t{number}")
+            time.sleep(0.005)
+            assert pending(redis) == 1
+            worker.resume()
+            wait_until(lambda n=number: len(log) == n + 1, "it did not go on")  # type: ignore[misc]
+
+
+def test_tasks_that_come_while_a_worker_is_stopped_are_done_or_in_their_queue(
+    redis: redis_py.Redis, url: str
+) -> None:
+    log = Log()
+    for number in range(15):
+        with working(url, registry_of(log.note)) as worker:
+            wait_until(lambda: redis.info("clients")["blocked_clients"], "it does not wait")
+            pushing = threading.Thread(target=push, args=[redis, f"t{number}"])
+            pushing.start()
+            worker.stop()
+            pushing.join()
+        assert active(redis) == []
+        assert redis.zcard(f"asynq:{QUEUE}:lease") == 0
+        assert redis.info("clients")["blocked_clients"] == 0
+
+    assert len(log) + pending(redis) == 15
+
+
+def test_a_slot_that_leaves_gives_back_what_the_server_claimed_for_it(
+    redis: redis_py.Redis, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log = Log()
+    deaf = threading.Event()
+    hears = Waiter._readable
+
+    def readable(self: Waiter, *args: Any) -> Any:
+        if not deaf.is_set():
+            return hears(self, *args)
+        time.sleep(0.01)
+        return None if self._is_woken else []
+
+    with working(url, registry_of(log.note)) as worker:
+        wait_until(lambda: redis.info("clients")["blocked_clients"], "it does not wait")
+        monkeypatch.setattr(Waiter, "_readable", readable)
+        deaf.set()
+        worker._idle._waiter.stay_awake()  # out of the present look, into the deaf one
+        time.sleep(0.05)
+        push(redis, "t1")
+        wait_until(lambda: active(redis), "the server claimed nothing")
+        worker.stop()
+
+    assert log.entries == []
+    assert active(redis) == []
+    assert pending(redis) == 1
+
+
+def test_nothing_is_claimed_for_a_slot_that_loads(redis: redis_py.Redis, url: str) -> None:
+    log, begun, gate = Log(), threading.Event(), threading.Event()
+
+    def slow() -> None:
+        begun.set()
+        gate.wait(10)
+
+    registry = registry_of(lambda payload, ctx: log.note(payload))
+    with working(url, registry) as worker:
+        wait_until(lambda: redis.info("clients")["blocked_clients"], "it does not wait")
+        add_loader(registry, slow)
+        worker.resume()  # so that it looks now, and its claims still stand
+        assert begun.wait(10)
+        push(redis, "t1")
+        time.sleep(0.1)
+        assert pending(redis) == 1
+        gate.set()
+        wait_until(lambda: len(log) == 1, "it did not run")
