@@ -19,10 +19,11 @@ class Ahead:
     again with nothing wanted, which brings what it took, or else keeps it from taking any more.
     """
 
-    __slots__ = ("answer", "command", "exchange")
+    __slots__ = ("answer", "command", "exchange", "queues")
 
     def __init__(self, exchange: Exchange, command: bytes) -> None:
         self.exchange = exchange
+        self.queues = frozenset(exchange.queues)
         self.command = command  # as it is sent
         self.answer: Any = None  # the script's; None: nobody heard one yet
 

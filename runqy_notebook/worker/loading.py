@@ -85,6 +85,11 @@ class Loading:
         """Whether handlers, loaders or queues have changed since the last round."""
         return self._version != self._state()
 
+    @property
+    def is_under_way(self) -> bool:
+        """Whether a slot loads now."""
+        return self._lock.locked()
+
     def prepare(self, place: Place) -> None:
         """Runs, on this thread, the loaders that are new, for handlers at this place; queues whose
         loader raises, or whose handler cannot run there, are barred until it is defined again.

@@ -44,6 +44,7 @@ class Work(Protocol):
     def set_aside(self, task: Task) -> bool: ...
     def wait_for_work(self, slot: Slot, queues: tuple[str, ...], want: int) -> None: ...
     def call_in(self, slot: Slot) -> None: ...
+    def sorted_out(self, slot: Slot, tasks: Sequence[Task]) -> list[Task]: ...
     def slot_ended(self, slot: Slot) -> None: ...
     def fault(self, error: BaseException) -> None: ...
 
@@ -165,9 +166,12 @@ class Slot:
 
     def _step(self, outcomes: tuple[Outcome, ...]) -> tuple[Outcome, ...]:
         """Writes outcomes down, claims and runs the next task, or waits; gives new outcomes."""
-        has_tasks = self.ahead is not None and self.ahead.has_tasks
+        ahead = self.ahead
+        has_tasks = ahead is not None and ahead.has_tasks
         queues = () if self.is_leaving or has_tasks else self._work.claimable(self)
-        if not outcomes and not queues and self.ahead is None:
+        if ahead is not None and not ahead.queues.issubset(queues):
+            queues = ()  # it is called in, as it may take what is not to be taken any more
+        elif not outcomes and not queues:
             self._wait(queues)
             return ()
         settled = self._work.settle(self, outcomes, queues, want=self._pace.size if queues else 0)
@@ -175,7 +179,8 @@ class Slot:
             self.entry.free()
             return ()
         if settled.tasks:
-            return self._run_all([task for task in settled.tasks if not self._is_set_aside(task)])
+            tasks = self._work.sorted_out(self, settled.tasks) if ahead else settled.tasks
+            return self._run_all([task for task in tasks if not self._is_set_aside(task)])
         self.entry.free()
         if not self.is_leaving:
             self._wait(queues)

@@ -48,6 +48,7 @@ from runqy_notebook.worker.starving import Starvation
 if TYPE_CHECKING:
     from runqy_notebook.worker.lent import Lent
 
+_CALLS_IN = 3  # attempts to call in the claim of a slot that ends
 _FAREWELL = 1.0  # seconds that a stop waits for Redis beyond the time given to running tasks
 
 
@@ -271,7 +272,7 @@ class Worker:
         """The queues to claim from, after running loaders that are new: none before a claim under
         way is called in, as they may take long.
         """
-        if self._loading.is_due:
+        if self._loading.is_due and not self._loading.is_under_way:
             if slot.ahead is not None:
                 return ()
             self._idle.leave(slot)
@@ -327,16 +328,36 @@ class Worker:
 
     def call_in(self, slot: Slot) -> None:
         """Gives back what comes of a claim under way, for a slot that ends."""
-        ahead, slot.ahead = slot.ahead, None
-        if ahead is None or self._outage.is_on:  # nobody is there to run it, or not for long
-            return
-        farewell = self._broker.impatient(patience=_FAREWELL)
+        with self._claims:
+            ahead, slot.ahead = slot.ahead, None
+            if ahead is None:
+                return
+            self._claiming += 1
+        farewell = self._broker.impatient(patience=_FAREWELL / _CALLS_IN)
         try:
-            self.settler.call_in(str(slot.number), ahead, farewell)
-        except ConnectionFailedError as error:
-            self._outage.failed(error)  # what it takes is redelivered after its lease
+            for _ in range(_CALLS_IN):
+                try:
+                    self.settler.call_in(str(slot.number), ahead, farewell)
+                    break
+                except ConnectionFailedError:  # at last, what it took is redelivered by its lease
+                    time.sleep(0.02)
         finally:
             farewell.close()
+            with self._claims:
+                self._claiming -= 1
+
+    def sorted_out(self, slot: Slot, tasks: Sequence[Task]) -> list[Task]:
+        """Those of the tasks of a claim that was sent before that may run now. The others are given
+        back: a loader has come that is to run before them, or their queue is barred.
+        """
+        is_to_load = self._loading.is_due and not self._loading.is_under_way
+        barred = self.serving.barred
+        if not is_to_load and not barred:
+            return list(tasks)
+        given_back = [task for task in tasks if is_to_load or task.queue in barred]
+        if given_back:  # the last one first, so that the first is in front of the queue again
+            self.acknowledge(slot, tuple(map(Released, reversed(given_back))))
+        return [task for task in tasks if task not in given_back]
 
     def slot_ended(self, slot: Slot) -> None:
         """Forgets a slot whose thread is over."""
@@ -394,7 +415,8 @@ class Worker:
         return lent
 
     def _is_claiming(self) -> bool:
-        return bool(self._claiming) or any(slot.ahead for slot in self._crew.slots)
+        with self._claims:
+            return self._claiming > 0 or any(slot.ahead for slot in self._crew.slots)
 
     def _write_down(self, name: str, outcomes: tuple[Outcome, ...]) -> None:
         self.settler.settle(name, outcomes, (), 0)

@@ -13,9 +13,10 @@ import redis as redis_py
 from runqy_notebook.broker.ahead import Ahead
 from runqy_notebook.broker.broker import Broker
 from runqy_notebook.broker.waiter import Waiter
+from runqy_notebook.errors import ConnectionFailedError
 from tests.broking import QUEUE, done, enqueue, exchange, push, settle
 from tests.waiting import wait_until
-from tests.working import Log, add_loader, registry_of, working
+from tests.working import Log, add, add_loader, registry_of, working
 
 OTHER = "mail_high"
 BOTH = (OTHER, QUEUE)
@@ -279,3 +280,77 @@ def test_nothing_is_claimed_for_a_slot_that_loads(redis: redis_py.Redis, url: st
         assert pending(redis) == 1
         gate.set()
         wait_until(lambda: len(log) == 1, "it did not run")
+
+
+def test_what_was_claimed_before_a_loader_came_waits_for_it(
+    redis: redis_py.Redis, url: str
+) -> None:
+    log = Log()
+
+    def broken() -> None:
+        raise ValueError("no model")
+
+    registry = registry_of(lambda payload, ctx: log.note(payload))
+    with working(url, registry) as worker:
+        wait_until(lambda: redis.info("clients")["blocked_clients"], "it does not wait")
+        add_loader(registry, broken)
+        push(redis, "t1")
+        wait_until(lambda: worker.load_failures, "the loader did not run")
+        time.sleep(0.1)
+
+        assert log.entries == []
+        assert pending(redis) == 1
+        assert active(redis) == []
+
+
+def test_a_queue_that_another_slot_loads_for_is_not_run_from(
+    redis: redis_py.Redis, url: str
+) -> None:
+    log, begun, gate = Log(), threading.Event(), threading.Event()
+
+    def slow() -> None:
+        begun.set()
+        gate.wait(10)
+
+    registry = registry_of(lambda payload, ctx: log.note(payload), "mail")
+    add(registry, log.note, "image")
+    with working(url, registry, "mail", "image", concurrency=2) as worker:
+        for _ in range(5):
+            wait_until(lambda: any(slot.ahead for slot in worker._crew.slots), "none stands")
+            begun.clear()
+            gate.clear()
+            add_loader(registry, slow, "mail")
+            worker.resume()
+            assert begun.wait(10)
+            push(redis, "a")
+            push(redis, "b", "image_default")
+            wait_until(lambda: log.entries[-1:] == ["b"], "the other queue waits for the loader")
+            gate.set()
+            wait_until(lambda: log.entries[-1:] == ["a"], "the loaded queue does not run")
+
+
+@pytest.mark.parametrize("lost", [1, 2])
+def test_a_call_in_that_is_lost_is_made_again(
+    redis: redis_py.Redis, url: str, monkeypatch: pytest.MonkeyPatch, lost: int
+) -> None:
+    settle, left = Broker.settle, lost
+
+    def losing(self: Broker, exchange: Any, **how: Any) -> Any:
+        nonlocal left
+        if how.get("again") and left:
+            left -= 1
+            raise ConnectionFailedError("here", "the connection was lost", "Try again.")
+        return settle(self, exchange, **how)
+
+    log = Log()
+    with working(url, registry_of(log.note), concurrency=2) as worker:
+        wait_until(lambda: any(slot.ahead for slot in worker._crew.slots), "none stands")
+        worker._outage.failed(ConnectionFailedError("here", "not allowed", "Allow it."), "beating")
+        monkeypatch.setattr(Broker, "settle", losing)
+        leader = next(slot for slot in worker._crew.slots if slot.ahead)
+        leader.leave()
+        worker._idle.wake()
+        assert leader.ended.wait(10)
+        assert left == 0
+        push(redis, "t1")
+        wait_until(lambda: len(log) == 1, "it was claimed for a slot that is gone")
