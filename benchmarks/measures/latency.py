@@ -33,7 +33,7 @@ def _asked(ask: Callable[[int], object], tasks: int) -> Figures:
 
 def raw_redis(url: str, tasks: int) -> Iterator[Figures]:
     """The result comes back through a list of its own."""
-    client = redis.Redis.from_url(url)
+    client = redis.Redis.from_url(url, socket_timeout=None)  # others have their turn meanwhile
 
     def hand_over(pipe: redis.client.Pipeline, task_id: str, value: object) -> None:
         pipe.lpush(raw.RESULTS + task_id, json.dumps(value))

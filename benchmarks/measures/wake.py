@@ -58,7 +58,8 @@ def _woken_by_cli(url: str, tasks: int, woken: Woken) -> Iterator[Figures]:
 
 
 def bare_blmove(url: str, tasks: int) -> Iterator[Figures]:
-    client, woken = redis.Redis.from_url(url), Woken()
+    # Others have their turn meanwhile, so it may wait for long.
+    client, woken = redis.Redis.from_url(url, socket_timeout=None), Woken()
 
     def work() -> None:
         while True:
