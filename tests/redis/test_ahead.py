@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
@@ -53,13 +54,22 @@ def active(redis: redis_py.Redis, queue: str = QUEUE) -> list[bytes]:
     return list(redis.lrange(f"asynq:{queue}:active", 0, -1))
 
 
+@contextmanager
+def pushed_later(redis: redis_py.Redis, task_id: str) -> Iterator[None]:
+    """Within it a task comes."""
+    pushing = threading.Timer(0.05, push, [redis, task_id])
+    pushing.start()
+    yield
+    pushing.join()
+
+
 def test_a_task_is_claimed_by_the_answer_that_tells_of_it(
     redis: redis_py.Redis, broker: Broker, waiter: Waiter
 ) -> None:
     claim = ahead(broker)
-    threading.Timer(0.05, push, [redis, "t1"]).start()
 
-    assert waiter.wait([QUEUE], 5, claim) == QUEUE
+    with pushed_later(redis, "t1"):
+        assert waiter.wait([QUEUE], 5, claim) == QUEUE
 
     assert claim.has_tasks
     assert taken(broker, claim) == ["t1"]
@@ -195,9 +205,9 @@ def test_a_paused_queue_is_not_claimed_from(
 ) -> None:
     redis.set(f"asynq:{QUEUE}:paused", "1")
     claim = ahead(broker)
-    threading.Timer(0.05, push, [redis, "t1"]).start()
 
-    assert waiter.wait([QUEUE], 5, claim) == QUEUE
+    with pushed_later(redis, "t1"):
+        assert waiter.wait([QUEUE], 5, claim) == QUEUE
 
     assert claim.answer is not None
     assert not claim.has_tasks
