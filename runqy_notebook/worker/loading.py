@@ -86,9 +86,9 @@ class Loading:
         return self._version != self._state()
 
     @property
-    def is_under_way(self) -> bool:
-        """Whether a slot loads now."""
-        return self._lock.locked()
+    def is_waiting(self) -> bool:
+        """Whether a round is due and no slot is at it."""
+        return self.is_due and not self._lock.locked()
 
     def prepare(self, place: Place) -> None:
         """Runs, on this thread, the loaders that are new, for handlers at this place; queues whose

@@ -272,7 +272,7 @@ class Worker:
         """The queues to claim from, after running loaders that are new: none before a claim under
         way is called in, as they may take long.
         """
-        if self._loading.is_due and not self._loading.is_under_way:
+        if self._loading.is_waiting:
             if slot.ahead is not None:
                 return ()
             self._idle.leave(slot)
@@ -350,7 +350,7 @@ class Worker:
         """Those of the tasks of a claim that was sent before that may run now. The others are given
         back: a loader has come that is to run before them, or their queue is barred.
         """
-        is_to_load = self._loading.is_due and not self._loading.is_under_way
+        is_to_load = self._loading.is_waiting
         barred = self.serving.barred
         if not is_to_load and not barred:
             return list(tasks)
