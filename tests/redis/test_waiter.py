@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
 
 import pytest
 import redis as redis_py
@@ -18,15 +17,6 @@ from tests.servers import free_port
 from tests.waiting import wait_until
 
 QUEUES = ("mail_high", "mail_default")
-
-
-@pytest.fixture
-def waiter(redis: redis_py.Redis, url: str) -> Iterator[Waiter]:
-    client = redis_py.Redis.from_url(url)
-    made = Waiter(client, "the test server")
-    yield made
-    made.close()
-    client.close()
 
 
 def blocked(redis: redis_py.Redis) -> int:
