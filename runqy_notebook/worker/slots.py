@@ -42,6 +42,7 @@ class Work(Protocol):
     ) -> Settled | None: ...
     def acknowledge(self, slot: Slot, outcomes: tuple[Outcome, ...]) -> None: ...
     def set_aside(self, task: Task) -> bool: ...
+    def watches(self, queues: tuple[str, ...]) -> bool: ...
     def wait_for_work(self, slot: Slot, queues: tuple[str, ...], want: int) -> None: ...
     def call_in(self, slot: Slot) -> None: ...
     def sorted_out(self, slot: Slot, tasks: Sequence[Task]) -> list[Task]: ...
@@ -101,6 +102,7 @@ class Slot:
         self.place = None if errand else work.place(self)
         self.batch = Batch()
         self.ahead: Ahead | None = None  # the claim under way while it waits
+        self._emptied: tuple[str, ...] = ()  # queues that held less than the last claim wanted
         self._pace = Pace()
         self.is_aside = errand is not None
         self._leaving = threading.Event()  # for who sleeps; the flag is for who looks often
@@ -166,6 +168,8 @@ class Slot:
 
     def _step(self, outcomes: tuple[Outcome, ...]) -> tuple[Outcome, ...]:
         """Writes outcomes down, claims and runs the next task, or waits; gives new outcomes."""
+        if outcomes and self._emptied and self._work.watches(self._emptied):
+            return self._write_down(outcomes)
         ahead = self.ahead
         has_tasks = ahead is not None and ahead.has_tasks
         queues = () if self.is_leaving or has_tasks else self._work.claimable(self)
@@ -174,16 +178,31 @@ class Slot:
         elif not outcomes and not queues:
             self._wait(queues)
             return ()
-        settled = self._work.settle(self, outcomes, queues, want=self._pace.size if queues else 0)
+        want = self._pace.size if queues else 0
+        settled = self._work.settle(self, outcomes, queues, want)
         if settled is None:  # the worker has given up
             self.entry.free()
             return ()
         if settled.tasks:
+            if ahead is not None:
+                queues, want = ahead.exchange.queues, ahead.exchange.want
+            self._emptied = queues if len(settled.tasks) < want else ()
             tasks = self._work.sorted_out(self, settled.tasks) if ahead else settled.tasks
             return self._run_all([task for task in tasks if not self._is_set_aside(task)])
         self.entry.free()
         if not self.is_leaving:
             self._wait(queues)
+        return ()
+
+    def _write_down(self, outcomes: tuple[Outcome, ...]) -> tuple[Outcome, ...]:
+        """Writes outcomes down and waits, as there was nothing left to claim a moment ago: what has
+        come since ends the wait at once. So whoever waits for a lone task has its result sooner.
+        """
+        settled = self._work.settle(self, outcomes, self._emptied, want=0)
+        self._emptied = ()
+        self.entry.free()
+        if settled is not None and not self.is_leaving:
+            self._wait(self._work.claimable(self))
         return ()
 
     def _wait(self, queues: tuple[str, ...]) -> None:

@@ -314,6 +314,10 @@ class Worker:
         """
         return self._crew.set_aside(task)
 
+    def watches(self, queues: tuple[str, ...]) -> bool:
+        """Whether a wait is over as soon as a task is in one of these queues."""
+        return self._idle.watches(queues)
+
     def wait_for_work(self, slot: Slot, queues: tuple[str, ...], want: int) -> None:
         """Waits a while for something to claim, which the server does as soon as there is."""
 
