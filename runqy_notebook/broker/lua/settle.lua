@@ -19,6 +19,7 @@
 -- seldom uses bury lose outcomes outbox owe; wants outcomes dispatch owing
 
 local at = now()
+local time = stamp(at)
 local tasks, nonce = ARGV[1], ARGV[3]
 
 -- turn(nonce): the number of a slot's exchange; each one's is higher than the last one's.
@@ -30,95 +31,106 @@ local saved = redis.pcall('GET', KEYS[1])
 local last, rest = string.match(type(saved) == 'string' and saved or '', '^([^\n]*)\n()')
 if last == nonce then
   local reply = cjson.decode(string.sub(saved, rest))
-  return {reply.answers, rows(reply.taken, tasks), {}, stamp(at)}
+  return {reply.answers, rows(reply.taken, tasks), {}, time}
 elseif last and turn(last) and turn(nonce) and turn(last) > turn(nonce) then
   -- It was given up and repeated before it arrived: whoever sent it waits no more.
-  return {{}, {}, {}, stamp(at)}
+  return {{}, {}, {}, time}
 end
 
 local tell, _, is_heard = teller(ARGV[12], at)
-local complete, done = completing({ttl = tonumber(ARGV[8]), results = ARGV[2], tell = tell}, at)
 
--- end_seldom(base, id, key, verb, i): what becomes of a task that was not completed; whether that was
--- its end. i: where its nine arguments begin.
-local function end_seldom(base, id, key, verb, i)
-  local archive = {
-    ttl = tonumber(ARGV[10]), cap = tonumber(ARGV[11]), tasks = tasks, trimmed = KEYS[3], tell = tell,
-  }
-  if verb == 'cancel' or ARGV[i + 8] == '' then
-    archive.owe = seldom().owing(KEYS[4], ARGV[13], at)
-  end
-  return seldom().outcomes[verb](base, id, key, {
-    text = ARGV[i + 4], number = tonumber(ARGV[i + 5]), delay = tonumber(ARGV[i + 6]),
-    told = ARGV[i + 7],
-  }, archive, at)
-end
+-- write_down(): what became of each task; gives a word for each. What only this needs is made in
+-- here, as a claim that comes alone is to be quick.
+local function write_down()
+  local complete, done = completing({ttl = tonumber(ARGV[8]), results = ARGV[2], tell = tell}, at)
 
--- is_fit(base, verb): whether all keys are sound that this verb writes; for the usual verb it is asked
--- by fewer commands, once a call.
-local completable = {}
-local function is_fit(base, verb)
-  if verb ~= 'complete' then return not unsound(base) end
-  if completable[base] == nil then
-    local is_sound = type(redis.pcall('LLEN', base .. 'active')) == 'number'
-    for _, name in ipairs({'lease', 'completed'}) do
-      is_sound = is_sound and type(redis.pcall('ZCARD', base .. name)) == 'number'
+  -- end_seldom(base, id, key, verb, i): what becomes of a task that was not completed; whether that
+  -- was its end. i: where its nine arguments begin.
+  local function end_seldom(base, id, key, verb, i)
+    local archive = {
+      ttl = tonumber(ARGV[10]), cap = tonumber(ARGV[11]), tasks = tasks, trimmed = KEYS[3],
+      tell = tell,
+    }
+    if verb == 'cancel' or ARGV[i + 8] == '' then
+      archive.owe = seldom().owing(KEYS[4], ARGV[13], at)
     end
-    completable[base] = is_sound or not unsound(base)
+    return seldom().outcomes[verb](base, id, key, {
+      text = ARGV[i + 4], number = tonumber(ARGV[i + 5]), delay = tonumber(ARGV[i + 6]),
+      told = ARGV[i + 7],
+    }, archive, at)
   end
-  return completable[base]
+
+  -- is_fit(base, verb): whether all keys are sound that this verb writes; for the usual verb it is
+  -- asked by fewer commands, once a call.
+  local completable = {}
+  local function is_fit(base, verb)
+    if verb ~= 'complete' then return not unsound(base) end
+    if completable[base] == nil then
+      local is_sound = type(redis.pcall('LLEN', base .. 'active')) == 'number'
+      for _, name in ipairs({'lease', 'completed'}) do
+        is_sound = is_sound and type(redis.pcall('ZCARD', base .. name)) == 'number'
+      end
+      completable[base] = is_sound or not unsound(base)
+    end
+    return completable[base]
+  end
+
+  local function write_one(base, i)
+    local id, verb = ARGV[i + 1], ARGV[i + 3]
+    local key = tasks .. id
+    local held = redis.pcall('HMGET', key, 'claim', 'cancel')
+    local claimed = held[1]
+    if not is_fit(base, held[2] == '1' and 'cancel' or verb) then return 'UNSOUND' end
+    if claimed and claimed ~= ARGV[i + 2] then return 'FENCED' end
+    local had_lease = redis.call('ZREM', base .. 'lease', id) == 1
+    if had_lease then redis.call('LREM', base .. 'active', -1, id) end  -- the oldest are last
+    if not claimed or not had_lease then
+      -- The task was taken away, or overwritten or deleted by an outsider while it ran.
+      return redis.call('TYPE', key).ok == 'hash' and 'FENCED' or 'GONE'
+    elseif held[2] == '1' then
+      end_seldom(base, id, key, 'cancel', i)
+      return 'CANCELLED'
+    end
+    local has_ended = true
+    if verb == 'complete' then
+      complete(base, id, key, ARGV[i + 4], ARGV[i + 5], ARGV[i + 7])
+    else
+      has_ended = end_seldom(base, id, key, verb, i)
+    end
+    if has_ended and ARGV[i + 8] ~= '' then seldom().dispatch(KEYS[4], ARGV[i + 8], at) end
+    return 'OK'
+  end
+
+  local answers = {}
+  for i = 14, #ARGV, 9 do
+    answers[#answers + 1] = write_one(KEYS[4 + ARGV[i]], i)
+  end
+
+  for base, more in pairs(done) do
+    count(base, 'processed', more)
+    trim(base, 'completed', tonumber(ARGV[9]), tasks, KEYS[3])
+  end
+  counted(at)
+  return answers
 end
 
-local function write_down(base, i)
-  local id, verb = ARGV[i + 1], ARGV[i + 3]
-  local key = tasks .. id
-  local held = redis.pcall('HMGET', key, 'claim', 'cancel')
-  local claimed = held[1]
-  if not is_fit(base, held[2] == '1' and 'cancel' or verb) then return 'UNSOUND' end
-  if claimed and claimed ~= ARGV[i + 2] then return 'FENCED' end
-  local had_lease = redis.call('ZREM', base .. 'lease', id) == 1
-  if had_lease then redis.call('LREM', base .. 'active', -1, id) end  -- the oldest are last
-  if not claimed or not had_lease then
-    -- The task was taken away, or overwritten or deleted by an outsider while it ran.
-    return redis.call('TYPE', key).ok == 'hash' and 'FENCED' or 'GONE'
-  elseif held[2] == '1' then
-    end_seldom(base, id, key, 'cancel', i)
-    return 'CANCELLED'
-  end
-  local has_ended = true
-  if verb == 'complete' then
-    complete(base, id, key, ARGV[i + 4], ARGV[i + 5], ARGV[i + 7])
-  else
-    has_ended = end_seldom(base, id, key, verb, i)
-  end
-  if has_ended and ARGV[i + 8] ~= '' then seldom().dispatch(KEYS[4], ARGV[i + 8], at) end
-  return 'OK'
-end
-
-local answers = {}
-for i = 14, #ARGV, 9 do
-  answers[#answers + 1] = write_down(KEYS[4 + ARGV[i]], i)
-end
-
-for base, more in pairs(done) do
-  count(base, 'processed', more)
-  trim(base, 'completed', tonumber(ARGV[9]), tasks, KEYS[3])
-end
-counted(at)
+local answers = #ARGV >= 14 and write_down() or {}
 
 local taken, rows_taken = {}, {}
 local want = tonumber(ARGV[5])
-local call = {
-  tasks = tasks, results = ARGV[2], waiting = KEYS[2],
-  lease = tonumber(ARGV[6]), nonce = nonce, taken = 0, claimed = {}, at = at,
-  worker = string.match(nonce, '^[^/]*'), started_at = stamp(at),
-}
-for i = 5, 4 + tonumber(ARGV[7]) do
-  local length = #taken < want and redis.pcall('LLEN', KEYS[i] .. 'pending') or 0
-  if length ~= 0 then
-    for _, row in ipairs(claim(KEYS[i], want - #taken, call)) do
-      rows_taken[#rows_taken + 1] = row
-      taken[#taken + 1] = {row[1], row[2], row[3]}
+if want > 0 then
+  local call = {
+    tasks = tasks, results = ARGV[2], waiting = KEYS[2],
+    lease = tonumber(ARGV[6]), nonce = nonce, taken = 0, claimed = {}, at = at,
+    worker = string.match(nonce, '^[^/]*'), started_at = time,
+  }
+  for i = 5, 4 + tonumber(ARGV[7]) do
+    local length = #taken < want and redis.pcall('LLEN', KEYS[i] .. 'pending') or 0
+    if length ~= 0 then
+      for _, row in ipairs(claim(KEYS[i], want - #taken, call)) do
+        rows_taken[#rows_taken + 1] = row
+        taken[#taken + 1] = {row[1], row[2], row[3]}
+      end
     end
   end
 end
@@ -138,4 +150,4 @@ end
 for _, row in ipairs(rows_taken) do
   if is_heard(row[1]) then tell(row[1], row[2], 'started', 'active', attempt(row[4])) end
 end
-return {answers, rows_taken, passed_over, stamp(at)}
+return {answers, rows_taken, passed_over, time}
