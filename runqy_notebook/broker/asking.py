@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from runqy_notebook.broker.exchanges import Exchange, Retention
@@ -56,6 +56,6 @@ class Asking:
             [*self.prefixes, *flags, *self.terms, *outcomes],
         )
 
-    def knows(self, queues: Iterable[str]) -> bool:
+    def knows(self, queues: set[str]) -> bool:
         """Whether all of these are among the keys."""
-        return all(queue in self.number for queue in queues)
+        return self.number.keys() >= queues

@@ -14,7 +14,7 @@ from hiredis import pack_command
 from runqy_notebook.broker import scripts
 from runqy_notebook.broker.ahead import Ahead
 from runqy_notebook.broker.asking import Asking
-from runqy_notebook.broker.boundary import explained
+from runqy_notebook.broker.boundary import FAILURES, explained, failure_of
 from runqy_notebook.broker.channels import Channels
 from runqy_notebook.broker.exchanges import (
     Enqueued,
@@ -125,7 +125,7 @@ class Broker:
     def write(
         self, writing: Writing, entries: Entries, sent: Callable[[], object] | None = None
     ) -> Enqueued:
-        """Writes tasks as `enqueue` does; `sent` as in `Lines.evalsha`."""
+        """Writes tasks as `enqueue` does; `sent` as in `Lines.execute_command`."""
         args = self._arguments(writing, entries)
         is_short = len(entries) == 1 and sent is None  # who is told then wants the processor
         answer = self.call(scripts.ENQUEUE, writing.keys, args, sent=sent, is_short=is_short)
@@ -201,6 +201,8 @@ class Broker:
         """What the script says of an exchange."""
         answers, rows, unsound, at = answer
         now = float(at)
+        if not rows and not unsound:
+            return Settled([word.decode() for word in answers], [], [], now)
         queue_of = {row[0]: self.layout.queue_of_base(to_text(row[0])) for row in rows}
         return Settled(
             [word.decode() for word in answers],
@@ -217,7 +219,7 @@ class Broker:
         news = self.channels.news(exchange.slot.partition("/")[0])
         asked = (exchange.queues, kept, lease, news)
         asked_before, asking = self._asked
-        used = (outcome.task.queue for outcome in exchange.outcomes)
+        used = {outcome.task.queue for outcome in exchange.outcomes}
         if asking is None or asked != asked_before or not asking.knows(used):
             asking = Asking.of(self.layout, exchange, kept, lease, news)
             self._asked = (asked, asking)  # one value, so that threads never mix two
@@ -280,6 +282,8 @@ class Broker:
     def call(
         self, script: scripts.Script, keys: Sequence[object], args: Sequence[object], **how: Any
     ) -> Any:
-        """A script's answer; for `how` see `Lines.evalsha`."""
-        with explained(self.where):
+        """A script's answer; for `how` see `Lines.execute_command`."""
+        try:  # as `explained`, which takes longer
             return script(self._lines, keys, args, **how)
+        except FAILURES as error:
+            raise failure_of(error, self.where) from None

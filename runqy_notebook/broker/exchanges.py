@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import Enum
 from typing import Final, NamedTuple
 
@@ -82,8 +82,7 @@ class Exchange(NamedTuple):
     want: int
 
 
-@dataclass(frozen=True, slots=True)
-class Settled:
+class Settled(NamedTuple):
     """The answer to an exchange: a word per outcome, the tasks claimed, and a key of each queue
     that was passed over because of that key's type.
 
@@ -94,7 +93,7 @@ class Settled:
     answers: list[str]
     tasks: list[Task]
     unsound: list[WrongTypeError]
-    at: float = field(default=0.0, compare=False)  # by the server's clock, unix seconds
+    at: float  # by the server's clock, unix seconds
 
 
 class Keeping(Enum):

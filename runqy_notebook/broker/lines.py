@@ -41,25 +41,33 @@ class Lines:
         self._is_in_process = is_in_process(client)
         self._alertness = Alertness()
 
-    def evalsha(
-        self,
-        sha: str,
-        *rest: Any,
-        sent: Callable[[], object] | None = None,
-        is_short: bool = False,
+    def execute_command(
+        self, *command: Any, sent: Callable[[], object] | None = None, is_short: bool = False
     ) -> Any:
-        """A script by its SHA-1. `sent` is called while the server runs it; it must be quick and
-        raise nothing. `is_short`: its answer may be worth staying awake for.
+        """The answer to an EVALSHA or EVAL, as redis-py's client gives it. `sent` is called while
+        the server is at it; it must be quick and raise nothing. `is_short`: the answer may be worth
+        staying awake for.
         """
         if self._is_in_process:
-            return self._client.evalsha(sha, *rest)
-        return self._ask("EVALSHA", sha, *rest, sent=sent, is_short=is_short)
-
-    def eval(self, source: str, *rest: Any) -> Any:
-        """A script by its text."""
-        if self._is_in_process:
-            return self._client.eval(source, *rest)
-        return self._ask("EVAL", source, *rest)
+            return self._client.execute_command(*command)  # type: ignore[no-untyped-call]
+        line = self._line()
+        try:
+            line.send(pack_command(command))
+            if sent is not None:
+                sent()
+            if is_short and line.poll is not None:
+                self._alertness.look(line.poll, alertness.AWAKE)
+            answer = answer_on(line.connection)
+        except BaseException:
+            self._give_up(line)
+            raise
+        self._keep(line)
+        if isinstance(answer, redis.ResponseError):
+            try:
+                raise answer
+            finally:
+                del answer  # its traceback refers to this frame, and that to all that called it
+        return answer
 
     def evalsha_each(self, calls: Iterable[Sequence[Any]]) -> Iterator[Any]:
         """The answers to scripts by their SHA-1, in order; each call is made and sent while the one
@@ -77,7 +85,7 @@ class Lines:
         try:
             for call in calls:
                 is_first, line = line is None, line or self._line()
-                line.connection.send_packed_command([pack_command(("EVALSHA", *call))])
+                line.send(pack_command(("EVALSHA", *call)))
                 if not is_first:
                     yield answer_on(line.connection)
             if line is None:
@@ -94,33 +102,6 @@ class Lines:
         while self._idle:
             with contextlib.suppress(IndexError):  # another thread took the last one
                 self._give_up(self._idle.pop())
-
-    def _ask(
-        self, *command: Any, sent: Callable[[], object] | None = None, is_short: bool = False
-    ) -> Any:
-        line = self._line()
-        try:
-            line.connection.send_packed_command([pack_command(command)])
-            if sent is not None:
-                sent()
-            if is_short:
-                self._stay_awake(line)
-            answer = answer_on(line.connection)
-        except BaseException:
-            self._give_up(line)
-            raise
-        self._keep(line)
-        if isinstance(answer, redis.ResponseError):
-            try:
-                raise answer
-            finally:
-                del answer  # its traceback refers to this frame, and that to all that called it
-        return answer
-
-    def _stay_awake(self, line: _Line) -> None:
-        """Returns when there is an answer, or when it was not worth while."""
-        if line.is_as_it_was and line.poll is not None:
-            self._alertness.look(line.poll, alertness.AWAKE)
 
     def _give_up(self, line: _Line) -> None:
         line.connection.disconnect()  # an answer may still come
@@ -172,6 +153,15 @@ class _Line(NamedTuple):
         if self.poll is None or not self.is_as_it_was:
             return bool(self.connection.can_read())
         return bool(self.poll.poll(0))  # a third of what can_read() takes
+
+    def send(self, packed: bytes) -> None:
+        """Sends a command; connects anew, or has the server prove that it is there, where the
+        connection would.
+        """
+        if self.is_as_it_was and time.monotonic() < self.connection.next_health_check:
+            self.socket.sendall(packed)
+        else:
+            self.connection.send_packed_command([packed])
 
 
 def answer_on(connection: Any) -> Any:

@@ -75,12 +75,12 @@ class Script:
         self, client: redis.Redis | Lines, keys: Sequence[Any], args: Sequence[Any], **how: Any
     ) -> Any:
         """The script's answer; raises redis.ResponseError where a command in it was refused. For
-        `how` see `Lines.evalsha`.
+        `how` see `Lines.execute_command`.
         """
         try:
-            return client.evalsha(*self.call(keys, args), **how)
+            return client.execute_command("EVALSHA", self.sha, len(keys), *keys, *args, **how)
         except redis.exceptions.NoScriptError:
-            return client.eval(self.source, len(keys), *keys, *args)
+            return client.execute_command("EVAL", self.source, len(keys), *keys, *args)
 
     def call(self, keys: Sequence[Any], args: Sequence[Any]) -> list[Any]:
         """What follows EVALSHA in a call."""

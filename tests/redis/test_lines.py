@@ -41,7 +41,7 @@ def connections(redis: redis_py.Redis) -> set[str]:
 def test_calls_one_after_the_other_share_a_connection(redis: redis_py.Redis, lines: Lines) -> None:
     before = connections(redis)
 
-    answers = [lines.eval(ECHO, 0, text) for text in ("a", "b", "c")]
+    answers = [lines.execute_command("EVAL", ECHO, 0, text) for text in ("a", "b", "c")]
 
     assert answers == [b"a", b"b", b"c"]
     assert len(connections(redis) - before) == 1
@@ -50,12 +50,12 @@ def test_calls_one_after_the_other_share_a_connection(redis: redis_py.Redis, lin
 def test_a_connection_that_ended_between_two_calls_is_made_anew(
     redis: redis_py.Redis, lines: Lines
 ) -> None:
-    lines.eval(ECHO, 0, "a")
+    lines.execute_command("EVAL", ECHO, 0, "a")
     for each in redis.client_list():
         if str(each["id"]) != str(redis.client_id()):
             redis.client_kill_filter(_id=each["id"])
 
-    assert lines.eval(ECHO, 0, "b") == b"b"
+    assert lines.execute_command("EVAL", ECHO, 0, "b") == b"b"
 
 
 def test_a_refusal_keeps_the_connection_and_the_next_answer_is_the_next_calls(
@@ -64,21 +64,21 @@ def test_a_refusal_keeps_the_connection_and_the_next_answer_is_the_next_calls(
     before = connections(redis)
 
     with pytest.raises(redis_py.exceptions.NoScriptError):
-        lines.evalsha("0" * 40, 0)
+        lines.execute_command("EVALSHA", "0" * 40, 0)
     with pytest.raises(redis_py.ResponseError, match="mine"):
-        lines.eval("return redis.error_reply('mine')", 0)
+        lines.execute_command("EVAL", "return redis.error_reply('mine')", 0)
 
-    assert lines.eval(ECHO, 0, "a") == b"a"
+    assert lines.execute_command("EVAL", ECHO, 0, "a") == b"a"
     assert len(connections(redis) - before) == 1
 
 
 def test_an_answer_that_comes_too_late_is_nobody_elses(lines: Lines) -> None:
     with pytest.raises(redis_py.TimeoutError):
-        lines.eval(LONG + " return 'late'", 0)
+        lines.execute_command("EVAL", LONG + " return 'late'", 0)
 
     def answered() -> Any:
         try:
-            return lines.eval(ECHO, 0, "mine")
+            return lines.execute_command("EVAL", ECHO, 0, "mine")
         except (redis_py.TimeoutError, redis_py.ConnectionError):
             return None  # the server is still busy
 
@@ -86,11 +86,11 @@ def test_an_answer_that_comes_too_late_is_nobody_elses(lines: Lines) -> None:
 
 
 def test_a_call_that_is_interrupted_leaves_no_answer_behind(lines: Lines) -> None:
-    lines.eval(ECHO, 0, "a")
+    lines.execute_command("EVAL", ECHO, 0, "a")
 
     def call_on() -> None:
         while True:
-            lines.eval("for i = 1, 1e5 do end return 'other'", 0)
+            lines.execute_command("EVAL", "for i = 1, 1e5 do end return 'other'", 0)
 
     was = signal.signal(signal.SIGALRM, signal.default_int_handler)
     try:
@@ -101,7 +101,7 @@ def test_a_call_that_is_interrupted_leaves_no_answer_behind(lines: Lines) -> Non
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, was)
 
-    assert lines.eval(ECHO, 0, "mine") == b"mine"
+    assert lines.execute_command("EVAL", ECHO, 0, "mine") == b"mine"
 
 
 def test_calls_one_upon_the_other_are_answered_in_order_refusals_among_them(
@@ -113,7 +113,7 @@ def test_calls_one_upon_the_other_are_answered_in_order_refusals_among_them(
 
     assert (first, third) == (b"a", b"c")
     assert isinstance(second, redis_py.exceptions.NoScriptError)
-    assert lines.eval(ECHO, 0, "d") == b"d"
+    assert lines.execute_command("EVAL", ECHO, 0, "d") == b"d"
     assert len(connections(redis) - before) == 1
 
 
@@ -135,7 +135,7 @@ def test_who_wants_no_more_answers_leaves_none_behind(redis: redis_py.Redis, lin
         assert answer == b"a"
         break
 
-    assert lines.eval(ECHO, 0, "mine") == b"mine"
+    assert lines.execute_command("EVAL", ECHO, 0, "mine") == b"mine"
 
 
 def test_threads_that_call_at_a_time_get_their_own_answers(lines: Lines) -> None:
@@ -143,7 +143,7 @@ def test_threads_that_call_at_a_time_get_their_own_answers(lines: Lines) -> None
 
     def call(name: str) -> None:
         for n in range(100):
-            answer = lines.eval(ECHO, 0, f"{name} {n}")
+            answer = lines.execute_command("EVAL", ECHO, 0, f"{name} {n}")
             if answer != f"{name} {n}".encode():
                 wrong.append(answer)
 
@@ -160,27 +160,27 @@ def test_closed_lines_leave_no_connection_and_open_again(
     redis: redis_py.Redis, lines: Lines
 ) -> None:
     before = connections(redis)
-    lines.eval(ECHO, 0, "a")
+    lines.execute_command("EVAL", ECHO, 0, "a")
 
     lines.close()
 
     wait_until(lambda: connections(redis) <= before, "the connection ended")
-    assert lines.eval(ECHO, 0, "b") == b"b"
+    assert lines.execute_command("EVAL", ECHO, 0, "b") == b"b"
 
 
 def test_the_child_of_a_fork_makes_its_own_connection(lines: Lines) -> None:
-    assert lines.eval(ECHO, 0, "parent") == b"parent"
+    assert lines.execute_command("EVAL", ECHO, 0, "parent") == b"parent"
 
     child = os.fork()
     if not child:
         own = -1
         try:
-            own = 0 if lines.eval(ECHO, 0, "child") == b"child" else 1
+            own = 0 if lines.execute_command("EVAL", ECHO, 0, "child") == b"child" else 1
         finally:
             os._exit(own)
 
     assert os.waitpid(child, 0)[1] == 0
-    assert lines.eval(ECHO, 0, "parent again") == b"parent again"
+    assert lines.execute_command("EVAL", ECHO, 0, "parent again") == b"parent again"
 
 
 def test_an_answer_that_came_in_time_is_worth_staying_awake_for_again(
