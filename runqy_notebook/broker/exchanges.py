@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 from typing import Final, NamedTuple
 
@@ -82,18 +82,21 @@ class Exchange(NamedTuple):
     want: int
 
 
-class Settled(NamedTuple):
+@dataclass(slots=True)
+class Settled:
     """The answer to an exchange: a word per outcome, the tasks claimed, and a key of each queue
     that was passed over because of that key's type.
 
     OK: written down. FENCED: the task was given to another worker. GONE: deleted by an outsider.
     UNSOUND: the queue was passed over; the task is redelivered once its key is mended.
+
+    Not changed by anybody, like outcomes; see `Completed`.
     """
 
     answers: list[str]
     tasks: list[Task]
     unsound: list[WrongTypeError]
-    at: float  # by the server's clock, unix seconds
+    at: float = field(compare=False)  # by the server's clock, unix seconds
 
 
 class Keeping(Enum):

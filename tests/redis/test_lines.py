@@ -189,7 +189,7 @@ def test_an_answer_that_came_in_time_is_worth_staying_awake_for_again(
     monkeypatch.setattr(alertness, "AWAKE", 60.0)
     sha = str(redis.script_load(ECHO))
 
-    answers = [lines.evalsha(sha, 0, str(n), is_short=True) for n in range(20)]
+    answers = [lines.execute_command("EVALSHA", sha, 0, str(n), is_short=True) for n in range(20)]
 
     assert answers == [str(n).encode() for n in range(20)]
     assert lines._alertness._asleep == 0
