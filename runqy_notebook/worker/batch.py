@@ -19,8 +19,11 @@ from runqy_notebook.wire.outcomes import Outcome, Released
 WINDOW: Final = 0.02
 """Seconds for which an outcome may wait for others before it is written down."""
 
-MOST: Final = 100
-"""Tasks in one claim: a script that takes longer would keep others from the server."""
+MOST: Final = 50
+"""Tasks in one claim: a script that takes longer would keep others from the server, and from a core
+that they share with it. Twice as many would drain 3 % more a second, and make a cell wait half as
+long again that is run meanwhile (docs/performance.md).
+"""
 
 LOOK_EVERY: Final = 0.05  # seconds between the looks of the relief; a slow task is seen by the next
 
