@@ -19,18 +19,14 @@ class Ahead:
     again with nothing wanted, which brings what it took, or else keeps it from taking any more.
     """
 
-    __slots__ = ("answer", "command", "exchange", "queues")
+    __slots__ = ("answer", "command", "exchange", "has_tasks", "queues")
 
     def __init__(self, exchange: Exchange, command: bytes) -> None:
         self.exchange = exchange
         self.queues = frozenset(exchange.queues)
         self.command = command  # as it is sent
         self.answer: Any = None  # the script's; None: nobody heard one yet
-
-    @property
-    def has_tasks(self) -> bool:
-        """Whether it is known to have taken tasks."""
-        return self.answer is not None and bool(self.answer[1])
+        self.has_tasks = False  # whether it is known to have taken tasks
 
     def is_same_as(self, other: Ahead | None) -> bool:
         """Whether both are the same exchange, so that only one of them can take tasks."""
@@ -40,3 +36,4 @@ class Ahead:
         """Takes note of an answer; one that took tasks stays."""
         if isinstance(answer, list) and not self.has_tasks:
             self.answer = answer
+            self.has_tasks = bool(answer[1])

@@ -201,15 +201,15 @@ class Broker:
         """What the script says of an exchange."""
         answers, rows, unsound, at = answer
         now = float(at)
-        if not rows and not unsound:
-            return Settled([word.decode() for word in answers], [], [], now)
-        queue_of = {row[0]: self.layout.queue_of_base(to_text(row[0])) for row in rows}
+        tasks = []
+        known = None
+        for base, task_id, token, values in rows:
+            if base != known:
+                known, queue = base, self.layout.queue_of_base(to_text(base))
+            tasks.append(read_task(queue, task_id, token, values, now))
         return Settled(
             [word.decode() for word in answers],
-            [
-                read_task(queue_of[base], task_id, token, values, now)
-                for base, task_id, token, values in rows
-            ],
+            tasks,
             [WrongTypeError(*map(to_text, row)) for row in unsound],
             now,
         )

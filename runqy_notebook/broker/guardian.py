@@ -40,6 +40,9 @@ RECORD = struct.Struct("<IBxHdIHHH")
 token.
 """
 
+SEQUENCE = struct.Struct("<I")
+"""Its beginning; odd while the rest is being written."""
+
 STATE_AT = 4
 """Where in a record the state is: a child writes this one byte."""
 

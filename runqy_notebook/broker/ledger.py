@@ -23,6 +23,7 @@ from runqy_notebook.broker.guardian import (
     PAGE_SIZE,
     RECORD,
     RECORD_SIZE,
+    SEQUENCE,
     SLOTS,
     STARTED,
     STATE_AT,
@@ -87,7 +88,8 @@ class Entry:
         if len(text) > RECORD_SIZE - RECORD.size:
             self._put(FREE)
             return  # an id of a size that only its lease can cover
-        self._put(FREE, being_written=True)
+        self._sequence = self._next_sequence + 1  # odd: it is being written, leave it alone
+        SEQUENCE.pack_into(self._page, self._at, self._sequence)
         start = self._at + RECORD.size
         self._page[start : start + len(text)] = text
         self._ends, self._lengths = ends, (len(base), len(task_id), len(token))
@@ -143,9 +145,13 @@ class Entry:
         elif any(self._lengths):
             self._page[self._at + STATE_AT] = state  # as a child does
 
-    def _put(self, state: int, pid: int = 0, *, being_written: bool = False) -> None:
-        """Writes the record's head. An odd sequence number tells readers to leave it alone."""
-        self._sequence = (self._sequence // 2 + 1) * 2 % 2**32 + being_written
+    @property
+    def _next_sequence(self) -> int:
+        return (self._sequence // 2 + 1) * 2 % 2**32
+
+    def _put(self, state: int, pid: int = 0) -> None:
+        """Writes the record's head."""
+        self._sequence = self._next_sequence
         head = (self._sequence, state, self._slot, self._ends, pid, *self._lengths)
         RECORD.pack_into(self._page, self._at, *head)
         self._pid = pid

@@ -221,9 +221,12 @@ class Waiter:
         has_taken = watch.ahead is not None and self._hears(watch, watch.ahead)
         if told is None or isinstance(told, redis.ResponseError):
             return has_taken
+        if has_taken or not self._outrun:
+            self._outrun = frozenset()
+            return True
         is_old = to_text(told) in self._outrun
         self._outrun = frozenset()  # if it is there again, the next answer says so
-        return has_taken or not is_old
+        return not is_old
 
     def _hears(self, watch: _Watch, ahead: Ahead) -> bool:
         """Reads the answer to the claim behind a wait; whether it took tasks and is the present
