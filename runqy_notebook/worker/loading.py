@@ -5,11 +5,12 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import partial
 from typing import Protocol
 
 from runqy_notebook.errors import HandlerError, LoadError, RunqyError, one_line
 from runqy_notebook.tasks import Handler, Loader, Registry
-from runqy_notebook.worker.contexts import Contexts
+from runqy_notebook.worker.contexts import Contexts, SlotLoop
 from runqy_notebook.worker.portable import NotPortableError
 from runqy_notebook.worker.run import traceback_of
 from runqy_notebook.worker.serving import Serving
@@ -56,6 +57,16 @@ class Place(Protocol):
 
     def load(self, loader: Loader) -> object: ...
     def check(self, handler: Handler) -> None: ...
+
+
+class Here:
+    """The slot's own thread, as a place where handlers run."""
+
+    def __init__(self, contexts: Contexts, loop: SlotLoop) -> None:
+        self.load = partial(contexts.of, loop=loop)
+
+    def check(self, handler: Handler) -> None:
+        """Any handler can run here."""
 
 
 class Loading:

@@ -9,14 +9,14 @@ from functools import partial
 from typing import NamedTuple, Protocol
 
 from runqy_notebook.broker.ahead import Ahead
-from runqy_notebook.broker.exchanges import Settled
 from runqy_notebook.broker.ledger import Entry
 from runqy_notebook.running import CancelledTaskError
 from runqy_notebook.tasks import Handler, Loader
 from runqy_notebook.wire.documented import Task
 from runqy_notebook.wire.outcomes import Crashed, Outcome, Released
 from runqy_notebook.worker.batch import WINDOW, Batch, Pace
-from runqy_notebook.worker.contexts import Contexts, SlotLoop
+from runqy_notebook.worker.claims import Claims
+from runqy_notebook.worker.contexts import SlotLoop
 from runqy_notebook.worker.courtesy import courtesy_to
 from runqy_notebook.worker.handling import Handling
 from runqy_notebook.worker.leash import Leash
@@ -30,22 +30,14 @@ _AFTER_A_FAULT = 1.0  # seconds that a slot rests after a fault of ours
 class Work(Protocol):
     """What a slot asks of its worker."""
 
+    claims: Claims
     runner: Runner
     handling: Handling
     switch_interval: float  # seconds
 
     def entry(self, slot: int) -> Entry: ...
     def place(self, slot: Slot) -> Elsewhere | None: ...
-    def claimable(self, slot: Slot) -> tuple[str, ...]: ...
-    def settle(
-        self, slot: Slot, outcomes: tuple[Outcome, ...], queues: tuple[str, ...], want: int
-    ) -> Settled | None: ...
-    def acknowledge(self, slot: Slot, outcomes: tuple[Outcome, ...]) -> None: ...
     def set_aside(self, task: Task) -> bool: ...
-    def watches(self, queues: tuple[str, ...]) -> bool: ...
-    def wait_for_work(self, slot: Slot, queues: tuple[str, ...], want: int) -> None: ...
-    def call_in(self, slot: Slot) -> None: ...
-    def sorted_out(self, slot: Slot, tasks: Sequence[Task]) -> list[Task]: ...
     def slot_ended(self, slot: Slot) -> None: ...
     def fault(self, error: BaseException) -> None: ...
 
@@ -69,16 +61,6 @@ class Elsewhere(Away, Protocol):
     def check(self, handler: Handler) -> None: ...
     def tell_unwanted(self) -> None: ...
     def close(self) -> None: ...
-
-
-class Here:
-    """The slot's own thread, as a place where handlers run."""
-
-    def __init__(self, contexts: Contexts, loop: SlotLoop) -> None:
-        self.load = partial(contexts.of, loop=loop)
-
-    def check(self, handler: Handler) -> None:
-        """Any handler can run here."""
 
 
 class Slot:
@@ -151,7 +133,7 @@ class Slot:
                 self._turns.end()
                 self._work.fault(error)
                 self._leaving.wait(_AFTER_A_FAULT)
-        self._guarded(partial(self._work.call_in, self))
+        self._guarded(partial(self._work.claims.call_in, self))
         if self.place is not None:
             self._guarded(self.place.close)
         self._turns.end()
@@ -168,18 +150,18 @@ class Slot:
 
     def _step(self, outcomes: tuple[Outcome, ...]) -> tuple[Outcome, ...]:
         """Writes outcomes down, claims and runs the next task, or waits; gives new outcomes."""
-        if outcomes and self._emptied and self._work.watches(self._emptied):
+        if outcomes and self._emptied and self._work.claims.watches(self._emptied):
             return self._write_down(outcomes)
         ahead = self.ahead
         has_tasks = ahead is not None and ahead.has_tasks
-        queues = () if self.is_leaving or has_tasks else self._work.claimable(self)
+        queues = () if self.is_leaving or has_tasks else self._work.claims.claimable(self)
         if ahead is not None and not ahead.queues.issubset(queues):
             queues = ()  # it is called in, as it may take what is not to be taken any more
         elif not outcomes and not queues:
             self._wait(queues)
             return ()
         want = self._pace.size if queues else 0
-        settled = self._work.settle(self, outcomes, queues, want)
+        settled = self._work.claims.settle(self, outcomes, queues, want)
         if settled is None:  # the worker has given up
             self.entry.free()
             return ()
@@ -187,7 +169,7 @@ class Slot:
             if ahead is not None:
                 queues, want = ahead.exchange.queues, ahead.exchange.want
             self._emptied = queues if len(settled.tasks) < want else ()
-            tasks = self._work.sorted_out(self, settled.tasks) if ahead else settled.tasks
+            tasks = self._work.claims.sorted_out(self, settled.tasks) if ahead else settled.tasks
             return self._run_all([task for task in tasks if not self._is_set_aside(task)])
         self.entry.free()
         if not self.is_leaving:
@@ -198,16 +180,16 @@ class Slot:
         """Writes outcomes down and waits, as there was nothing left to claim a moment ago: what has
         come since ends the wait at once. So whoever waits for a lone task has its result sooner.
         """
-        settled = self._work.settle(self, outcomes, self._emptied, want=0)
+        settled = self._work.claims.settle(self, outcomes, self._emptied, want=0)
         self._emptied = ()
         self.entry.free()
         if settled is not None and not self.is_leaving:
-            self._wait(self._work.claimable(self))
+            self._wait(self._work.claims.claimable(self))
         return ()
 
     def _wait(self, queues: tuple[str, ...]) -> None:
         self._turns.end()
-        self._work.wait_for_work(self, queues, self._pace.size)
+        self._work.claims.wait(self, queues, self._pace.size)
 
     def _run_all(self, tasks: Sequence[Task]) -> tuple[Outcome, ...]:
         """Runs these tasks; gives the outcomes that are not written down yet."""
@@ -219,7 +201,7 @@ class Slot:
             now = time.monotonic()
             is_urgent = now - acknowledged >= WINDOW or isinstance(outcome, Crashed)
             if is_urgent and self.batch.has_ahead:
-                self._work.acknowledge(self, self.batch.take_done())
+                self._work.claims.acknowledge(self, self.batch.take_done())
                 acknowledged = time.monotonic()
             if self._courtesy is not None and self.batch.has_ahead:  # or who waits would wait on
                 began += self._courtesy.give_way(now)

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import builtins
-import threading
 import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor
 from typing import TYPE_CHECKING
 
-from runqy_notebook.broker.ahead import Ahead
 from runqy_notebook.broker.broker import Broker
-from runqy_notebook.broker.exchanges import Settled
 from runqy_notebook.broker.guarding import Guarding
 from runqy_notebook.broker.heartbeat import new_worker_id
 from runqy_notebook.broker.ledger import Entry
@@ -28,6 +25,7 @@ from runqy_notebook.worker.batch import Relief
 from runqy_notebook.worker.cancelling import Cancelling
 from runqy_notebook.worker.capture import CAPTURE
 from runqy_notebook.worker.chores import Chores
+from runqy_notebook.worker.claims import FAREWELL, Claims
 from runqy_notebook.worker.contexts import Contexts
 from runqy_notebook.worker.crew import Crew
 from runqy_notebook.worker.handling import Handling
@@ -42,14 +40,11 @@ from runqy_notebook.worker.reporter import Reporter
 from runqy_notebook.worker.run import Runner, describe
 from runqy_notebook.worker.serving import Serving
 from runqy_notebook.worker.settling import Settler
-from runqy_notebook.worker.slots import Elsewhere, Here, Running, Slot
+from runqy_notebook.worker.slots import Elsewhere, Running, Slot
 from runqy_notebook.worker.starving import Starvation
 
 if TYPE_CHECKING:
     from runqy_notebook.worker.lent import Lent
-
-_CALLS_IN = 3  # attempts to call in the claim of a slot that ends
-_FAREWELL = 1.0  # seconds that a stop waits for Redis beyond the time given to running tasks
 
 
 class Worker:
@@ -72,7 +67,6 @@ class Worker:
         events = events or Events()
         self.id = new_worker_id()
         self.settings = settings
-        self.is_paused = False
         self.notices: deque[str] = deque(maxlen=100)
         self.serving = Serving(names, registry, settings.separator, priorities)
         self._on_notice = on_notice
@@ -111,12 +105,23 @@ class Worker:
         self.cancelling = Cancelling(self, self.notice)
         self._chores = Chores(self, self._broker, self.notice)
         self._keeper = Keeper(self._chores.all(), self._outage, self.fault)
-        self._relief = Relief(lambda: self._crew.slots, self._write_down, self.fault)
+        self._relief = Relief(
+            lambda: self._crew.slots,
+            lambda name, outcomes: self.settler.settle(name, outcomes, (), 0),
+            self.fault,
+        )
+        self.claims = Claims(
+            self.settler,
+            self.serving,
+            self._loading,
+            self.contexts,
+            self._idle,
+            slots=lambda: self._crew.slots,
+            impatient=lambda patience: self._broker.impatient(patience=patience),
+            on_batch=self._relief.watch,
+        )
         self._lent = self._borrow(executor) if executor is not None else None
         self._faults: set[str] = set()
-        self._claims = threading.Lock()
-        self._claiming = 0  # claims under way
-        self._is_open = False  # slots claim only once every loader has been run
         self._is_capturing = False
         self._stopped: Stopped | None = None
 
@@ -139,7 +144,7 @@ class Worker:
             CAPTURE.start(tee=not hasattr(builtins, "__IPYTHON__"))  # how IPython says it is there
             self._is_capturing = True
             self.starvation.start()  # before handlers run that might keep us from it
-            self._is_open = True
+            self.claims.open()
             self._crew.complete()
             self._idle.wake()
             self._chores.beat()
@@ -165,8 +170,8 @@ class Worker:
             while not slot.ended.is_set() and (left := ends - time.monotonic()) > 0:
                 slot.ended.wait(min(0.1, left))
 
-        farewell = self._broker.impatient(patience=_FAREWELL)
-        gives_up_at = time.monotonic() + _FAREWELL
+        farewell = self._broker.impatient(patience=FAREWELL)
+        gives_up_at = time.monotonic() + FAREWELL
         released, is_away = self._release(slots, farewell)
         self.settler.give_up()
         is_away |= not self._keeper.stop(gives_up_at - time.monotonic())
@@ -209,17 +214,16 @@ class Worker:
         """Claims nothing more until `resume`; running tasks go on, and so do those of a claim under
         way, which is waited for.
         """
-        with self._claims:
-            self.is_paused = True
-        self._idle.wake()  # a claim that waits for its task is called in
-        gives_up_at = time.monotonic() + 1.0
-        while self._is_claiming() and time.monotonic() < gives_up_at:
-            time.sleep(0.001)
+        self.claims.pause()
 
     def resume(self) -> None:
         """Claims again."""
-        self.is_paused = False
-        self._idle.wake()
+        self.claims.resume()
+
+    @property
+    def is_paused(self) -> bool:
+        """Whether it was told to claim nothing."""
+        return self.claims.is_paused
 
     @property
     def guardian(self) -> int | None:
@@ -268,100 +272,11 @@ class Worker:
 
     # --- what slots ask -------------------------------------------------------------------------
 
-    def claimable(self, slot: Slot) -> tuple[str, ...]:
-        """The queues to claim from, after running loaders that are new: none before a claim under
-        way is called in, as they may take long.
-        """
-        if self._loading.is_waiting:
-            if slot.ahead is not None:
-                return ()
-            self._idle.leave(slot)
-            self._loading.prepare(slot.place or Here(self.contexts, slot.loop))
-        return self.serving.claimable() if self._is_open and not self.is_paused else ()
-
-    def settle(
-        self, slot: Slot, outcomes: tuple[Outcome, ...], queues: tuple[str, ...], want: int
-    ) -> Settled | None:
-        """Writes a slot's outcomes down and claims; None once given up."""
-        with self._claims:
-            if self.is_paused:
-                queues, want = (), 0
-            ahead, slot.ahead = slot.ahead, None
-            claims = want or int(ahead is not None)
-            self._claiming += claims
-        try:
-            settled = self.settler.settle(str(slot.number), outcomes, queues, want, ahead)
-            if ahead is not None and settled is not None and want and not settled.tasks:
-                ahead.answer, slot.ahead = None, ahead  # it may yet take something
-        finally:
-            with self._claims:
-                self._claiming -= claims
-        tasks = settled.tasks if settled else []
-        for queue in {task.queue for task in tasks}:
-            self.serving.took(queue)
-        if len(tasks) > 1:
-            self._relief.watch()
-        self._idle.claimed(slot, tasks)
-        return settled
-
-    def acknowledge(self, slot: Slot, outcomes: tuple[Outcome, ...]) -> None:
-        """Writes down what is done of a slot's batch, while it goes on with the rest."""
-        self._write_down(f"{slot.number}-part", outcomes)
-
     def set_aside(self, task: Task) -> bool:
         """Has a thread of its own run this task, which runs apart and may have to wait for that;
         whether it has one.
         """
         return self._crew.set_aside(task)
-
-    def watches(self, queues: tuple[str, ...]) -> bool:
-        """Whether a wait is over as soon as a task is in one of these queues."""
-        return self._idle.watches(queues)
-
-    def wait_for_work(self, slot: Slot, queues: tuple[str, ...], want: int) -> None:
-        """Waits a while for something to claim, which the server does as soon as there is."""
-
-        def prepare() -> Ahead | None:
-            with self._claims:
-                if not queues or self.is_paused:
-                    return None
-                slot.ahead = self.settler.ahead(str(slot.number), queues, want, slot.ahead)
-                return slot.ahead
-
-        self._idle.wait(slot, queues, prepare)
-
-    def call_in(self, slot: Slot) -> None:
-        """Gives back what comes of a claim under way, for a slot that ends."""
-        with self._claims:
-            ahead, slot.ahead = slot.ahead, None
-            if ahead is None:
-                return
-            self._claiming += 1
-        farewell = self._broker.impatient(patience=_FAREWELL / _CALLS_IN)
-        try:
-            for _ in range(_CALLS_IN):
-                try:
-                    self.settler.call_in(str(slot.number), ahead, farewell)
-                    break
-                except ConnectionFailedError:  # at last, what it took is redelivered by its lease
-                    time.sleep(0.02)
-        finally:
-            farewell.close()
-            with self._claims:
-                self._claiming -= 1
-
-    def sorted_out(self, slot: Slot, tasks: Sequence[Task]) -> list[Task]:
-        """Those of the tasks of a claim that was sent before that may run now. The others are given
-        back: a loader has come that is to run before them, or their queue is barred.
-        """
-        is_to_load = self._loading.is_waiting
-        barred = self.serving.barred
-        if not is_to_load and not barred:
-            return list(tasks)
-        given_back = [task for task in tasks if is_to_load or task.queue in barred]
-        if given_back:  # the last one first, so that the first is in front of the queue again
-            self.acknowledge(slot, tuple(map(Released, reversed(given_back))))
-        return [task for task in tasks if task not in given_back]
 
     def slot_ended(self, slot: Slot) -> None:
         """Forgets a slot whose thread is over."""
@@ -409,7 +324,7 @@ class Worker:
 
         def broken(why: str) -> None:
             if not self.is_paused:
-                self.is_paused = True
+                self.claims.is_paused = True
                 self.notice(
                     f"The {lent.name} takes no more tasks ({why}); the worker is paused. Stop it, "
                     "and start it with a new executor."
@@ -417,13 +332,6 @@ class Worker:
 
         lent = Lent(executor, broken)
         return lent
-
-    def _is_claiming(self) -> bool:
-        with self._claims:
-            return self._claiming > 0 or any(slot.ahead for slot in self._crew.slots)
-
-    def _write_down(self, name: str, outcomes: tuple[Outcome, ...]) -> None:
-        self.settler.settle(name, outcomes, (), 0)
 
     def _release(self, slots: Sequence[Slot], farewell: Broker) -> tuple[list[str], bool]:
         """Gives back what is still running on these slots; the ids that were, and whether Redis is

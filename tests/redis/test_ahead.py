@@ -356,3 +356,53 @@ def test_a_call_in_that_is_lost_is_made_again(
         assert left == 0
         push(redis, "t1")
         wait_until(lambda: len(log) == 1, "it was claimed for a slot that is gone")
+
+
+def test_a_claim_is_asked_for_again_after_an_error_that_nobody_expected(
+    redis: redis_py.Redis, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settle, raised = Broker.settle, False
+
+    def failing(self: Broker, exchange: Any, **how: Any) -> Any:
+        nonlocal raised
+        settled = settle(self, exchange, **how)
+        if settled.tasks and not raised:
+            raised = True
+            raise RuntimeError("no memory, say")
+        return settled
+
+    log = Log()
+    with working(url, registry_of(log.note), lease=60.0) as worker:
+        wait_until(lambda: any(slot.ahead for slot in worker._crew.slots), "none stands")
+        monkeypatch.setattr(Broker, "settle", failing)
+        monkeypatch.setattr(Waiter, "_readable", lambda self, *_: None)  # hears nothing
+        worker._idle._waiter.stay_awake()  # out of the present look, into the deaf one
+        time.sleep(0.05)
+        push(redis, "t1")
+        wait_until(lambda: len(log) == 1, "it waits for its lease", 10)
+
+    assert raised
+
+
+@pytest.mark.parametrize("names", [1, 12])
+def test_after_a_lone_task_nothing_is_claimed_where_all_queues_are_watched(
+    redis: redis_py.Redis, url: str, monkeypatch: pytest.MonkeyPatch, names: int
+) -> None:
+    settle, wanted = Broker.settle, []
+
+    def noting(self: Broker, exchange: Any, **how: Any) -> Any:
+        if exchange.outcomes:
+            wanted.append(exchange.want)
+        return settle(self, exchange, **how)
+
+    log, queues = Log(), [f"mail{number}" for number in range(names)]
+    registry = registry_of(log.note, queues[0])
+    for queue in queues[1:]:
+        add(registry, log.note, queue)
+    monkeypatch.setattr(Broker, "settle", noting)
+    with working(url, registry, *queues):
+        for number in range(3):
+            push(redis, f"t{number}", f"{queues[-1]}_default")
+            wait_until(lambda n=number: len(wanted) == n + 1, "it is not done")  # type: ignore[misc]
+
+    assert [want == 0 for want in wanted[1:]] == [names == 1] * 2  # the first: its pace is unknown
