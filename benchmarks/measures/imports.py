@@ -33,7 +33,7 @@ def measure(bench: Bench) -> list[Row]:
     cells: dict[str, tuple[str, dict[str, str], Goal | None]] = {
         "import redis": ("import redis", {}, None),
         "import runqy_notebook": ("import runqy_notebook", {}, IMPORT),
-        names: (names, {}, IMPORT),
+        names: (names, {}, None),
         up: ("%load_ext runqy_notebook", {"RUNQY_URL": bench.url}, LOAD),
         cold: ("%load_ext runqy_notebook", {"RUNQY_EMBEDDED": "1"}, COLD),
     }
