@@ -11,6 +11,7 @@ import redis as redis_py
 
 from runqy_notebook.broker.broker import Broker
 from runqy_notebook.broker.exchanges import Keeping, WrongTypeError
+from runqy_notebook.broker.guardian import DOUBTFUL, PROVEN
 from runqy_notebook.broker.writing import Entries
 from runqy_notebook.errors import ConnectionFailedError, TaskConflictError
 from tests.broking import (
@@ -22,6 +23,7 @@ from tests.broking import (
     done,
     enqueue,
     field,
+    lose,
     places,
     push,
     settle,
@@ -397,6 +399,56 @@ def test_what_was_archived_is_kept_only_where_asked(redis: redis_py.Redis, broke
     assert kept(broker, "a", "b") == set()
     assert places(redis, "a") == places(redis, "b") == ["pending"]
     assert not redis.exists("asynq:result:b")
+
+
+@pytest.mark.parametrize("blames", [[PROVEN] * 3, [DOUBTFUL, PROVEN, PROVEN], [DOUBTFUL] * 2])
+def test_what_was_archived_with_several_deaths_is_a_suspect_when_it_is_asked_for_again(
+    redis: redis_py.Redis, broker: Broker, blames: list[int]
+) -> None:
+    enqueue(broker, "innocent", "a")
+    settle(broker, *map(archived, claim(broker)))
+    for blame in blames:
+        lose(redis, (claim(broker)[0], blame))
+    settle(broker, *map(archived, claim(broker)))  # of those that are not yet
+
+    assert kept(broker, "innocent", "a", keeping=Keeping.RESULTS_AND_FAILED) == {0, 1}
+    for _ in range(2):  # and for ever: what failed otherwise may kill yet
+        assert kept(broker, "new", "innocent", "a") == set()
+        tasks = claim(broker, want=9)
+        assert {task.id: (task.crashes, task.losses) for task in tasks} == {
+            "new": (0, 0),
+            "innocent": (0, 0),
+            "a": (0, 2),
+        }
+        settle(broker, *map(archived, tasks))
+
+
+@pytest.mark.parametrize("blame", [PROVEN, DOUBTFUL])
+def test_what_was_archived_with_one_death_is_no_suspect_when_it_is_asked_for_again(
+    redis: redis_py.Redis, broker: Broker, blame: int
+) -> None:
+    enqueue(broker, "a")
+    lose(redis, (claim(broker)[0], blame))
+    settle(broker, archived(claim(broker)[0]))
+
+    kept(broker, "a")
+
+    assert not claim(broker)[0].is_suspect
+
+
+def test_a_suspect_that_was_done_or_whose_id_got_a_new_task_is_none_any_more(
+    redis: redis_py.Redis, broker: Broker
+) -> None:
+    enqueue(broker, "done", "new")
+    for _ in range(2):
+        lose(redis, *((task, DOUBTFUL) for task in claim(broker, want=2)))
+    ended, failed = sorted(claim(broker, want=2))
+    settle(broker, done(ended), archived(failed))
+
+    kept(broker, "done")
+    enqueue(broker, "new")
+
+    assert [task.is_suspect for task in claim(broker, want=2)] == [False, False]
 
 
 def test_among_many_that_are_new_one_that_is_done_is_found(

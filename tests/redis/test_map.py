@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -447,6 +448,29 @@ def test_failed_rows_are_run_again_unless_told_otherwise(doubling: Session, log:
 
     assert log.entries == [1, -2, 3, -2]
     assert kept["error"].tolist() == [None, "ValueError: -2 is negative", None]
+
+
+def test_a_row_that_killed_its_process_runs_apart_in_a_second_run_unless_that_is_fresh(
+    session: Session, redis: redis_py.Redis
+) -> None:
+    here = os.getpid()
+
+    @task(queue="q", max_retry=0)
+    def tell(payload: dict[str, Any]) -> str:
+        if payload["n"] == 2 and os.getpid() == here:
+            raise Fail("here")
+        return "here" if os.getpid() == here else "apart"
+
+    session.start_worker("q")
+    quietly(session, FRAME)
+    (failed,) = session.tasks("q", state="archived").index
+    redis.hset(f"asynq:t:{failed}", "crashes", 3)
+
+    again = quietly(session, FRAME)
+    fresh = quietly(session, FRAME, fresh=True)
+
+    assert again["result"].tolist() == ["here", "apart", "here"]
+    assert fresh["error"].tolist() == [None, "here", None]
 
 
 def test_a_row_whose_result_expired_is_run_again(

@@ -2,7 +2,8 @@
 --
 -- An id that exists is a conflict unless its task is finished, which is then replaced. With `unique`
 -- the existing task is kept instead while it is unfinished or younger than the given age; `keep` keeps
--- it while it is unfinished or its result is stored, `keep failed` also where it was archived.
+-- it while it is unfinished or its result is stored, `keep failed` also where it was archived. Where
+-- `keep` replaces a task that was archived and had killed its process, the new one is a suspect.
 --
 -- The first write is a SADD, which the server refuses while its memory is full: the producer is told,
 -- and the workers keep what is left.
@@ -32,6 +33,7 @@ local CHUNK = 1000
 local first = 10 + 2 * tonumber(ARGV[9])
 local ids, keys, same = {}, {}, {'OK', stamp(at)}
 local numbers  -- of the ids in the arguments, where not all are written
+local suspects = {}
 local is_plain, in_this_call = true, {}
 for i = first, #ARGV, 2 do
   local id = ARGV[i]
@@ -51,7 +53,7 @@ end
 if not is_plain then
   local refusal
   local asked = {tasks = tasks, results = ARGV[2], keeps = ARGV[4], age = tonumber(ARGV[5])}
-  refusal, ids, numbers = seldom().duplicates(asked, ids, state, same, at)
+  refusal, ids, numbers, suspects = seldom().duplicates(asked, ids, state, same, at)
   if refusal then return refusal end
   if #ids == 0 then return same end
 end
@@ -90,6 +92,7 @@ for n, id in ipairs(ids) do
   end
   local payload = ARGV[first + 2 * (numbers and numbers[n] or n) - 1]
   redis.call('HSET', key, 'payload', payload, unpack(shared))
+  if suspects[id] then redis.call('HSET', key, 'losses', '2') end
   if is_told then tell(base, id, 'enqueued', state, more) end
 end
 return same
