@@ -74,6 +74,7 @@ class Map:
         self._digest = self._beginning = ""
         self._next = 0  # the position of the first row that was not dealt with
         self._in_flight: dict[Row, float] = {}  # since when
+        self._in_doubt: Sequence[Row] = ()  # were being sent, and there is no answer yet
         self._arrived: deque[Row] = deque()
         self._ring_at = 1
         self._results: list[bytes | None] = [None] * len(rows)
@@ -111,11 +112,13 @@ class Map:
         """Goes no further; gives what a person should know about that."""
         # A step on another thread is over soon, unless Redis is away.
         is_mine, told = self._stepping.acquire(timeout=0.3), self.progress
-        told.in_flight = len(self._in_flight)
+        in_doubt = sum(row not in self._in_flight for row in self._in_doubt)
+        told.in_flight = len(self._in_flight) + in_doubt
         if not told.is_over:
             text = "Nothing was sent yet."
             if self._beginning:
-                on = f", and {told.in_flight:,} more were sent and go on" if told.in_flight else ""
+                many = f"{'up to ' if in_doubt else ''}{told.in_flight:,}"
+                on = f", and {many} more were sent and go on" if told.in_flight else ""
                 how = "without fresh=True, " if self._options.fresh else ""
                 text = (
                     f"{told.done:,} of {told.total:,} rows are done{on}. Run it again, {how}and it "
@@ -203,10 +206,8 @@ class Map:
             failed = not self._options.retry_failed
             keeping = Keeping.RESULTS_AND_FAILED if failed else Keeping.RESULTS
             entries = [(row.id, text) for row, text in zip(rows, payloads, strict=True)]
-            existed = [rows[i] for i in sorted(self._office.send(entries, rows, keeping))]
+            existed = [rows[i] for i in sorted(self._sent(entries, rows, keeping))]
         self._next = last
-        now = time.monotonic()
-        self._in_flight.update(dict.fromkeys(rows, now))
         for at, result in stored.items():
             if result is not None:
                 self._results[at] = result
@@ -215,6 +216,21 @@ class Map:
         if existed:
             self._observe(existed)
             self.progress.found += sum(row.is_done for row in existed)
+
+    def _sent(
+        self, entries: Sequence[tuple[str, bytes]], rows: Sequence[Row], keeping: Keeping
+    ) -> frozenset[int]:
+        """Has these sent, as `Send` does. An interrupt may come before the answer."""
+        self._in_doubt = rows
+        try:
+            existed = self._office.send(entries, rows, keeping)
+        except RunqyError as error:
+            if not isinstance(error, ConnectionFailedError) or error.is_refusal:
+                self._in_doubt = ()
+            raise
+        self._in_flight.update(dict.fromkeys(rows, time.monotonic()))
+        self._in_doubt = ()
+        return existed
 
     def _arrive(self, row: Row) -> None:
         """Called on whatever thread tells that a row is done."""

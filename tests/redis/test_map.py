@@ -8,6 +8,7 @@ import os
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -23,6 +24,8 @@ from runqy_notebook.errors import (
     RunqyError,
     UsageError,
 )
+from runqy_notebook.maps import driving
+from runqy_notebook.maps.driving import MapInterrupted
 from tests.interop.foreign import ForeignWorker
 from tests.waiting import wait_until
 from tests.working import Log
@@ -615,6 +618,46 @@ def test_cancelling_an_awaited_map_says_what_goes_on(session: Session) -> None:
 
     assert told.startswith("0 of 3 rows are done")
     assert "Run it again, and it takes up where it was." in told
+
+
+@pytest.mark.filterwarnings("ignore:No worker serves q")
+@pytest.mark.parametrize("is_written", [True, False])
+def test_an_interrupt_before_the_answer_to_a_batch_counts_its_rows(
+    session: Session, is_written: bool
+) -> None:
+    work = session._map(FRAME, "q_default", None, {"batch": 2, "progress": False})
+    send, batches = work._office.send, []
+
+    def interrupted(*batch: Any) -> frozenset[int]:
+        batches.append(batch)
+        if is_written or len(batches) == 1:
+            existed = send(*batch)
+        if len(batches) == 2:
+            raise KeyboardInterrupt
+        return existed
+
+    work._office = replace(work._office, send=interrupted)
+
+    with pytest.raises(MapInterrupted) as raised:
+        driving.done(work)
+
+    assert len(session.pending("q_default")) == (3 if is_written else 2)
+    assert str(raised.value).startswith(
+        "0 of 3 rows are done, and up to 3 more were sent and go on. Run it again"
+    )
+
+
+def test_rows_that_redis_refused_are_not_counted_as_sent(
+    session: Session, redis: redis_py.Redis
+) -> None:
+    work = session._map(FRAME, "q_default", None, {"progress": False})
+    redis.set("asynq:q_default:retry", "somebody else's")
+
+    with pytest.raises(RunqyError, match="holds a string"):
+        driving.done(work)
+
+    assert work.progress.in_flight == 0
+    assert work.progress.remark.startswith("0 of 3 rows are done. Run it again")
 
 
 def test_the_options_of_tasks_go_with_each_row(session: Session, redis: redis_py.Redis) -> None:
