@@ -21,6 +21,7 @@ OVERDUE: Final = 10.0
 
 _OLDEST: Final = (6, 2)
 _TYPES: Final = {**{s.value: "list" if s.is_list else "zset" for s in State}, "lease": "zset"}
+_SWEEPERS: Final = ("swept", "waiting", "suspects")
 
 
 class Chart(NamedTuple):
@@ -133,6 +134,7 @@ def _numbers(version: str) -> tuple[int, ...]:
 def wrong_types(client: redis.Redis, layout: Layout, names: Sequence[str]) -> Iterator[Finding]:
     """The keys that somebody else put where a queue belongs."""
     wanted: dict[str, tuple[str, str | None]] = {layout.queues: ("set", None)}
+    wanted.update({layout.ours + name: ("zset", None) for name in _SWEEPERS})
     for name in names:
         base = layout.queue(name).base
         wanted.update({base + end: (kind, name) for end, kind in _TYPES.items()})

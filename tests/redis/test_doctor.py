@@ -726,6 +726,18 @@ def test_the_set_of_queues_may_have_a_wrong_type(redis: redis_py.Redis, doctor: 
     assert "not a set" in only(problems(doctor), Kind.WRONG_TYPE).what
 
 
+@pytest.mark.parametrize("name", ["swept", "waiting", "suspects"])
+def test_a_key_of_the_sweeps_of_a_wrong_type_is_named(
+    redis: redis_py.Redis, doctor: Doctor, name: str
+) -> None:
+    redis.set(f"asynq:nb:{name}", "text")
+
+    (found,) = problems(doctor)
+
+    assert found.kind is Kind.WRONG_TYPE
+    assert f"asynq:nb:{name} holds a string, not a zset" in found.what
+
+
 def test_a_task_key_of_a_wrong_type_is_named_where_it_is_listed(
     redis: redis_py.Redis, doctor: Doctor
 ) -> None:

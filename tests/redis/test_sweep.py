@@ -466,6 +466,50 @@ def test_a_queue_with_a_key_of_a_wrong_type_stops_no_other_and_loses_nothing(
     assert {task.id for task in claim(broker, want=9)} == {"late1", "lost1"}
 
 
+@pytest.mark.parametrize("name", ["swept", "waiting", "suspects"])
+def test_a_key_of_the_sweep_itself_of_a_wrong_type_costs_only_what_needs_it(
+    redis: redis_py.Redis, broker: Broker, name: str
+) -> None:
+    push(redis, "lost")
+    redis.lpush(BASE + "pending", "late")
+    claim(broker, want=2)
+    redis.hset("asynq:t:late", "payload", "{}")
+    enqueue(broker, "due", due="+100")
+    redis.zadd(BASE + "scheduled", {"due": 1.0})
+    redis.zadd(BASE + "completed", {"old": 1.0})
+    end_lease(redis, "lost")
+    let_waiting_be_due(redis)
+    redis.delete(f"asynq:nb:{name}")
+    redis.set(f"asynq:nb:{name}", "somebody else's")
+
+    for _ in range(2):
+        broker.sweep((QUEUE,), second_look=0.0)
+        if name != "swept":
+            redis.zincrby("asynq:nb:swept", -1, BASE)
+
+    costs = {"swept": set(), "waiting": {"late"}, "suspects": {"lost"}}
+    assert {task.id for task in claim(broker, want=9)} == {"due", "late", "lost"} - costs[name]
+    assert redis.zcard(BASE + "completed") == 0
+    assert redis.get(f"asynq:nb:{name}") == b"somebody else's"
+
+
+def test_with_full_memory_and_without_the_last_sweeps_leases_are_looked_at_still(
+    redis: redis_py.Redis, broker: Broker
+) -> None:
+    push(redis, "lost")
+    claim(broker)
+    end_lease(redis, "lost")
+    redis.set("asynq:nb:swept", "somebody else's")
+    redis.config_set("maxmemory", 1)
+    try:
+        found = [kinds(broker.sweep((QUEUE,), second_look=0.0)) for _ in range(2)]
+    finally:
+        redis.config_set("maxmemory", 0)
+
+    assert found == [["suspect"], ["redelivered"]]
+    assert places(redis, "lost") == ["pending"]
+
+
 # --- how often, and what is old ------------------------------------------------------------------
 
 

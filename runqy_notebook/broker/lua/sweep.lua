@@ -11,6 +11,9 @@
 -- The first write is always a removal: with memory full the server refuses a script that begins with
 -- a ZADD. A suspect is `base|expiry|id`: a lease that was renewed in between is another one.
 --
+-- Where one of the first three keys has a wrong type, only what needs it is left out; without the last
+-- sweeps each call is a round.
+--
 -- KEYS  1 last sweeps (zset queue base -> time)  2 waiting room (zset)  3 suspects (zset)
 --       4 trimmed (hash)  5 outbox  6.. queue bases
 -- ARGV  1 task prefix  2 archived ttl  3 archived cap  4 crash limit  5 second look after seconds
@@ -28,6 +31,13 @@ local archive = {
 }
 local call = {tasks = tasks, archive = archive, limit = tonumber(ARGV[4]), at = at}
 local events, more = {}, 0
+
+local function is_sorted_set(key)
+  local kind = redis.call('TYPE', key).ok
+  return kind == 'zset' or kind == 'none'
+end
+local has_last, has_waiting, has_suspects =
+  is_sorted_set(KEYS[1]), is_sorted_set(KEYS[2]), is_sorted_set(KEYS[3])
 
 local function report(event, id, base)
   events[#events + 1] = {event, id, base}
@@ -118,19 +128,18 @@ end
 
 for i = 6, #KEYS do
   local base = KEYS[i]
-  local last = redis.call('ZSCORE', KEYS[1], base)
+  local last = has_last and redis.call('ZSCORE', KEYS[1], base)
   if (not last or at - tonumber(last) >= 0.4 or at < tonumber(last)) and not unsound(base) then
-    redis.call('ZREM', KEYS[1], base)
-    redis.call('ZADD', KEYS[1], at, base)
+    redis.call('ZREMRANGEBYSCORE', base .. 'completed', '-inf', at)
+    if has_last then redis.call('ZADD', KEYS[1], at, base) end
     bring_due(base, 'retry')
     bring_due(base, 'scheduled')
-    look_at_leases(base)
-    redis.call('ZREMRANGEBYSCORE', base .. 'completed', '-inf', at)
+    if has_suspects then look_at_leases(base) end
     redis.call('ZREMRANGEBYSCORE', base .. 'archived', '-inf', at - archive.ttl)
-    if more == 1 then redis.call('ZREM', KEYS[1], base) end
+    if more == 1 and has_last then redis.call('ZREM', KEYS[1], base) end
   end
 end
-acquit()
-look_at_waiting()
+if has_suspects then acquit() end
+if has_waiting then look_at_waiting() end
 counted(at)
 return {more, events}
