@@ -34,12 +34,15 @@ class Chores:
         self._known_lost: set[bytes] = set()  # tokens of running tasks whose loss was told
 
     def all(self) -> list[Chore]:
+        renewing = Chore("renewing leases", self._worker.settings.lease / 3, self.renew)
         return [
             Chore("ending overdue tasks", 0.25, self.end_overdue),
             Chore("ending cancelled tasks", 0.25, self.end_cancelled),
-            Chore("renewing leases", self._worker.settings.lease / 3, self.renew),
+            renewing,
             Chore("the heartbeat", INTERVAL, self.beat, always_writes=True),
-            Chore("sweeping", 0.45, self.sweep),  # so that tasks are less than a second late
+            # So often that tasks are less than a second late; after the renewals, or a worker that
+            # stood still for a moment takes its own tasks away.
+            Chore("sweeping", 0.45, self.sweep, after=renewing),
             Chore("looking after the guardian", 1.0, self.guard),
             Chore("looking for queues", 0.25, self.discover),
             Chore("reading the known queues", LEARN_EVERY, self.learn),

@@ -23,7 +23,14 @@ class Chore:
     interval: float
     act: Callable[[float], None]
     always_writes: bool = False  # so that its success proves that the server takes writes
+    after: Chore | None = None  # which comes before it where both are due
     due_at: float = field(default=0.0)
+
+    def turn(self, now: float) -> tuple[float, bool]:
+        """Its place among the chores of this moment, the lowest first."""
+        if self.after is None or self.after.due_at > now:
+            return self.due_at, False
+        return max(self.due_at, self.after.due_at), True
 
 
 class Keeper:
@@ -52,8 +59,10 @@ class Keeper:
         return not self._thread.is_alive()
 
     def tick(self, now: float) -> None:
-        """Does what is due, what has waited for longest first."""
-        for chore in sorted(self._chores, key=lambda chore: chore.due_at):
+        """Does what is due: what has waited for longest first, but nothing before what it is to
+        come after.
+        """
+        for chore in sorted(self._chores, key=lambda chore: chore.turn(now)):
             if self._stopping.is_set():
                 return
             if now < max(chore.due_at, self._rests_until):

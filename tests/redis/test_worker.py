@@ -18,7 +18,8 @@ from runqy_notebook.registry import Registry
 from runqy_notebook.wire.events import Event, Kind
 from runqy_notebook.wire.outcomes import Completed
 from runqy_notebook.worker.batch import WINDOW
-from tests.broking import BASE, field, places, push
+from runqy_notebook.worker.keeper import Keeper
+from tests.broking import BASE, end_lease, field, places, push
 from tests.servers import RunningServer, free_port
 from tests.waiting import wait_until
 from tests.working import Log, add, add_loader, new_worker, registry_of, told, working
@@ -412,6 +413,29 @@ def test_a_paused_worker_claims_nothing_until_it_is_resumed(
         assert worker.status.is_paused
         worker.resume()
         wait_until(lambda: len(log) == 1, "it does not go on")
+
+
+def test_a_worker_that_stood_still_renews_its_leases_before_it_sweeps(
+    redis: redis_py.Redis, url: str
+) -> None:
+    gate = threading.Event()
+    push(redis, "a")
+
+    with working(url, registry_of(lambda payload: gate.wait(20))) as worker:
+        wait_until(lambda: worker.status.running, "it was not taken")
+        worker._keeper.stop(5)
+        chores = worker._chores.all()
+        for chore in chores:
+            chore.due_at = 2.0 if chore.name == "renewing leases" else 1.0
+        end_lease(redis, "a")
+        redis.delete("asynq:nb:swept")
+        redis.zadd("asynq:nb:suspects", {f"{BASE}|1|a": 1})  # somebody else's first look
+
+        Keeper(chores, worker._outage, worker.fault).tick(time.monotonic())
+
+        assert redis.exists("asynq:nb:swept")
+        assert places(redis, "a") == ["active", "lease"]
+        gate.set()
 
 
 def test_twenty_rounds_of_start_and_stop_leave_no_descriptor_and_no_connection(

@@ -74,6 +74,34 @@ def test_a_chore_that_always_fails_keeps_no_other_from_its_turn() -> None:
     assert done.count("better") >= 3
 
 
+def test_what_comes_after_another_waits_for_it_where_both_are_due() -> None:
+    done: list[str] = []
+    first = Chore("first", 2.0, lambda now: done.append("first"))
+    second = Chore("second", 1.5, lambda now: done.append("second"), after=first)
+    keeper = Keeper([second, first], Outage(lambda text: None), lambda error: None)
+
+    keeper.tick(100.0)
+    assert done == ["first", "second"]
+    keeper.tick(101.5)
+    assert done[2:] == ["second"]  # the first is not due
+    first.due_at, second.due_at = 104.0, 103.0
+    keeper.tick(105.0)
+
+    assert done[3:] == ["first", "second"]
+
+
+def test_what_always_fails_and_is_seldom_due_leaves_what_comes_after_it_its_turn() -> None:
+    chores = Chores(bad=5.0, good=0.5)
+    chores.broken["bad"] = AWAY
+    bad, good = chores.keeper._chores
+    good.after = bad
+
+    done = [name for tick in range(80) for name in chores.at(100.0 + tick / 4)]
+
+    assert done.count("good") >= 20
+    assert done.count("bad") == 4
+
+
 def test_the_end_of_the_failures_is_the_end_of_the_outage() -> None:
     chores = Chores(one=1.0)
     chores.broken["one"] = AWAY
