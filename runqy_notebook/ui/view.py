@@ -40,7 +40,8 @@ class Display:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class TaskView:
-    """A task as its card tells of it. Times are unix seconds, 0: not known.
+    """A task as its card tells of it. Times are unix seconds, 0: not known; `told_at` is that of
+    the newest event that told its state, by the server's clock.
 
     Of log lines, things displayed and webhooks the newest are kept, and the rest counted; of
     deliveries the newest event of each destination. Both go on when the task is done. `result` is
@@ -58,6 +59,7 @@ class TaskView:
     started_at: float = 0.0
     ended_at: float = 0.0
     due_at: float = 0.0
+    told_at: float = 0.0
     done: float = 0.0
     total: float = 0.0
     note: str = ""
@@ -106,6 +108,7 @@ def of_record(record: TaskRecord) -> TaskView:
         started_at=_unix(record.started_at),
         ended_at=_unix(record.finished_at),
         due_at=_unix(record.due_at),
+        told_at=_unix(record.started_at),
         error=cleaned(record.error or ""),
     )
 
@@ -131,7 +134,7 @@ def after(view: TaskView, event: Event) -> TaskView:
         case Kind.ENQUEUED:
             return _enqueued(view, event)
         case Kind.STARTED:
-            return view if view.is_done else _started(view, event)
+            return view if view.is_done or _is_late(view, event) else _started(view, event)
         case Kind.PROGRESS:
             note = cleaned_line(event.note)
             return replace(view, done=event.done, total=event.total, note=note)
@@ -146,8 +149,18 @@ def after(view: TaskView, event: Event) -> TaskView:
         case Kind.DELETED:
             return replace(view, ending="deleted", ended_at=view.ended_at or event.at, remedy="")
         case _ if event.state is not None and not view.is_done:
-            return _moved(view, event, event.state)
+            is_end = event.state.is_finished
+            return _moved(view, event, event.state) if is_end or not _is_late(view, event) else view
     return view
+
+
+def _is_late(view: TaskView, event: Event) -> bool:
+    """Whether what the view shows came after it: what the worker of this process does and what
+    others do is told in two ways, and one may be slower. Of one millisecond is what another one did
+    with the task before who has it now.
+    """
+    is_before = view.is_running and cleaned_line(event.by) != view.by
+    return event.at < view.told_at or (event.at == view.told_at and is_before)
 
 
 def _enqueued(view: TaskView, event: Event) -> TaskView:
@@ -171,6 +184,7 @@ def _started(view: TaskView, event: Event) -> TaskView:
         attempt=event.attempt or view.attempt + 1,
         attempts=event.attempts or view.attempts,
         started_at=event.at,
+        told_at=event.at,
         ended_at=0.0,
         due_at=0.0,
         done=0.0,
@@ -191,6 +205,7 @@ def _moved(view: TaskView, event: Event, state: State) -> TaskView:
         attempts=event.attempts or view.attempts,
         ended_at=event.at if state.is_finished or state is State.RETRY else 0.0,
         due_at=event.due_at or 0.0,
+        told_at=event.at,
         error=cleaned(event.error) or ("" if state is State.COMPLETED else view.error),
         result=event.result,
         remedy="",

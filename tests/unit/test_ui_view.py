@@ -100,6 +100,34 @@ def test_what_is_given_back_waits_again() -> None:
     assert seen(STARTED, of_outcome(Released(a_task()), 103.0, "w")).state is State.PENDING
 
 
+@pytest.mark.parametrize("at", [103.0, 104.0])
+def test_what_was_given_back_and_runs_elsewhere_runs_on_when_the_giving_back_is_heard_late(
+    at: float,
+) -> None:
+    elsewhere = event(Kind.STARTED, 104.0, by="elsewhere", attempt=1, attempts=4)
+
+    view = seen(STARTED, elsewhere, of_outcome(Released(a_task()), at, "w"))
+
+    assert (view.state, view.by, view.started_at) == (State.ACTIVE, "elsewhere", 104.0)
+
+
+@pytest.mark.parametrize("at", [101.0, 102.0])
+def test_what_is_given_back_by_who_runs_it_waits_again(at: float) -> None:
+    assert seen(STARTED, of_outcome(Released(a_task()), at, "w")).state is State.PENDING
+
+
+def test_a_start_heard_after_the_failure_of_that_attempt_changes_nothing() -> None:
+    failed = seen(STARTED, of_outcome(Retried(a_task(), "no", 60.0), 103.0, "w"))
+
+    assert after(failed, STARTED) is failed
+
+
+def test_an_end_counts_whenever_it_was() -> None:
+    view = seen(event(Kind.STARTED, 104.0), event(Kind.COMPLETED, 103.0, state=State.COMPLETED))
+
+    assert view.state is State.COMPLETED
+
+
 @pytest.mark.parametrize("late", [STARTED, event(Kind.DUE), event(Kind.CANCELLING)])
 def test_what_comes_late_changes_no_end_back(late: Event) -> None:
     done = seen(STARTED, of_outcome(Completed(a_task(), 1), 103.0, "w"))
