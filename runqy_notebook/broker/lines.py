@@ -109,7 +109,8 @@ class Lines:
 
     def _keep(self, line: _Line) -> None:
         if len(self._idle) < MOST_KEPT:
-            self._idle.append(line if line.is_as_it_was else _Line.of(line.connection))
+            is_the_same = line.connection._sock is line.socket
+            self._idle.append(line if is_the_same else _Line.of(line.connection))
         else:
             self._pool.release(line.connection)
 
@@ -132,7 +133,7 @@ class _Line(NamedTuple):
     """A connection, and what tells whether there is something to read on its socket."""
 
     connection: Any
-    socket: Any
+    socket: Any  # the connection's, unless it was connected anew since
     poll: Any  # None where the system has none
 
     @classmethod
@@ -141,16 +142,11 @@ class _Line(NamedTuple):
         return cls(connection, socket, None if socket is None else poll_of(socket.fileno()))
 
     @property
-    def is_as_it_was(self) -> bool:
-        """Whether it was not connected anew since."""
-        return self.connection._sock is self.socket
-
-    @property
     def has_news(self) -> bool:
         """Whether there is something to read, or the connection's end; raises where it is
         closed.
         """
-        if self.poll is None or not self.is_as_it_was:
+        if self.poll is None or self.connection._sock is not self.socket:
             return bool(self.connection.can_read())
         return bool(self.poll.poll(0))  # a third of what can_read() takes
 
@@ -158,10 +154,11 @@ class _Line(NamedTuple):
         """Sends a command; connects anew, or has the server prove that it is there, where the
         connection would.
         """
-        if self.is_as_it_was and time.monotonic() < self.connection.next_health_check:
+        connection = self.connection
+        if connection._sock is self.socket and time.monotonic() < connection.next_health_check:
             self.socket.sendall(packed)
         else:
-            self.connection.send_packed_command([packed])
+            connection.send_packed_command([packed])
 
 
 def answer_on(connection: Any) -> Any:

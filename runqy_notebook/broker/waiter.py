@@ -96,10 +96,6 @@ class Waiter:
             self.close_connections()
             raise
 
-    def watches(self, queues: Sequence[str]) -> bool:
-        """Whether none of these has to be polled, as far as the last wait knew."""
-        return len(queues) <= MOST_CONNECTIONS and not (self._is_polling or self._refused)
-
     def wake(self) -> None:
         """Makes the present `wait`, or else the next one, return at once."""
         self._is_woken = True

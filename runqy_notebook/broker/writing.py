@@ -45,8 +45,10 @@ class Writing:
 
     def arguments(self, entries: Entries, news: bytes, looks: bool) -> list[object]:
         """The script's, after its keys. `looks`: at the types of the queue's keys."""
-        tasks = (part for task_id, text in entries for part in (to_bytes(task_id), text))
-        return [*self.terms, news, int(looks), *self.shared, *tasks]
+        arguments = [*self.terms, news, int(looks), *self.shared]
+        for task_id, text in entries:
+            arguments += (to_bytes(task_id), text)
+        return arguments
 
 
 def has_looked(arguments: Sequence[object]) -> bool:

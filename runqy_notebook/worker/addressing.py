@@ -67,8 +67,9 @@ class Addressing:
 
     def _addresses(self, task: Task) -> tuple[Address, ...]:
         """What the task says goes before what its handler says."""
-        handler = self._registry.handler_for(task.queue, task.type)
-        places = places_of(task.deliver) or (handler.deliver_to if handler else ())
+        places = places_of(task.deliver) if task.deliver else ()
+        if not places and (handler := self._registry.handler_for(task.queue, task.type)):
+            places = handler.deliver_to
         found = []
         for to in places[:MOST_PLACES]:
             try:

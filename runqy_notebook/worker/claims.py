@@ -133,10 +133,6 @@ class Claims:
         """Writes down what is done of a slot's batch, while it goes on with the rest."""
         self._settler.settle(f"{slot.number}-part", outcomes, (), 0)
 
-    def watches(self, queues: tuple[str, ...]) -> bool:
-        """Whether a wait is over as soon as a task is in one of these queues."""
-        return self._idle.watches(queues)
-
     def wait(self, slot: Claimant, queues: tuple[str, ...], want: int) -> None:
         """Waits a while for something to claim, which the server does as soon as there is."""
 

@@ -66,12 +66,6 @@ class Idle:
             self._outage.failed(error, _WATCHING)
             self._outage.hold_off()
 
-    def watches(self, queues: Sequence[str]) -> bool:
-        """Whether none of these has to be polled. Any thread may ask; it is a guess for all but the
-        leader.
-        """
-        return not self._muted and self._waiter.watches(queues)
-
     def claimed(self, slot: Waits, tasks: Sequence[Task]) -> None:
         """Tells what the claim after `wait` gave: a slot that found a task leads no more."""
         if self._leader is not slot:

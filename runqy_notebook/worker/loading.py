@@ -92,20 +92,17 @@ class Loading:
         self._lock = threading.Lock()
 
     @property
-    def is_due(self) -> bool:
-        """Whether handlers, loaders or queues have changed since the last round."""
-        return self._version != self._state()
-
-    @property
     def is_waiting(self) -> bool:
-        """Whether a round is due and no slot is at it."""
-        return self.is_due and not self._lock.locked()
+        """Whether a round is due, as handlers, loaders or queues have changed since the last one,
+        and no slot is at it.
+        """
+        return self._version != self._state() and not self._lock.locked()
 
     def prepare(self, place: Place) -> None:
         """Runs, on this thread, the loaders that are new, for handlers at this place; queues whose
         loader raises, or whose handler cannot run there, are barred until it is defined again.
         """
-        if not self.is_due or not self._lock.acquire(blocking=False):
+        if self._version == self._state() or not self._lock.acquire(blocking=False):
             return
         try:
             version = self._state()
@@ -155,4 +152,4 @@ class Loading:
         return None
 
     def _state(self) -> object:
-        return self._registry.version, tuple(self._serving.names), len(self._serving.watched)
+        return self._registry.version, self._serving.watched

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 
 from runqy_notebook.tasks import Registry
@@ -23,15 +24,18 @@ class Serving:
         separator: str,
         priorities: Mapping[str, int] | None = None,
     ) -> None:
-        self.names = list(dict.fromkeys(map(queues.checked, names)))
+        self.names = list(dict.fromkeys(map(queues.checked, names)))  # replaced, never changed
         self.priorities = dict(priorities or {})
         self._registry = registry
         self._separator = separator
         self._seen: set[str] = set()
-        self._turn = itertools.count(1)
-        self._took_at: dict[str, int] = {}  # queue -> the turn in which a task was taken from it
-        # The tiers and what they were arranged for: one value, so that threads never mix two.
+        self._turns = itertools.count(1)
+        self._turn = -1  # of the last task that came from another queue than the one before
+        # Queue -> the last turn in which tasks were taken from it.
+        self._took_at: defaultdict[str, int] = defaultdict(int)
+        # These and what they were made for: one value, so that threads never mix two.
         self._arranged: tuple[object, list[list[str]]] = (None, [])
+        self._ordered: tuple[object, int, tuple[str, ...]] = (None, 0, ())
         self._watched: tuple[object, list[str]] = (None, [])
         self.barred: frozenset[str] = frozenset()  # not to be claimed from for now
 
@@ -65,8 +69,10 @@ class Serving:
 
     @property
     def watched(self) -> list[str]:
-        """Every queue a task may turn up in: the known ones first, then the usual names."""
-        state = (self._registry.version, len(self._seen), tuple(self.names))
+        """Every queue a task may turn up in: the known ones first, then the usual names. The same
+        list as long as it holds the same; nobody changes it.
+        """
+        state = (self._registry.version, len(self._seen), self.names)
         found_for, found = self._watched
         if state != found_for:  # asked before every claim
             usual = [
@@ -74,30 +80,34 @@ class Serving:
                 for name in self.names
                 for queue in (name, *queues.usual_sub_queues(name, self._separator))
             ]
-            found = list(dict.fromkeys([*self.known, *usual]))
+            now = list(dict.fromkeys([*self.known, *usual]))
+            found = found if now == found else now
             self._watched = (state, found)
         return found
 
     def claimable(self) -> tuple[str, ...]:
         """The queues to claim from next, most urgent first; equals take turns."""
-        state = (self._registry.version, len(self._seen), tuple(self.names), self.barred)
+        tiers, turn = self._tiers(), self._turn
+        ordered_for, after, order = self._ordered
+        if ordered_for is not tiers or after != turn:  # asked before every claim
+            order = tuple(q for tier in tiers for q in sorted(tier, key=self._took_at.__getitem__))
+            self._ordered = (tiers, turn, order)
+        return order
+
+    def took(self, queue: str) -> None:
+        """A task was taken from this queue: its equals come first now."""
+        if self._took_at[queue] != self._turn:
+            self._took_at[queue] = self._turn = next(self._turns)
+
+    def _tiers(self) -> list[list[str]]:
+        state = (self._registry.version, len(self._seen), self.names, self.barred)
         arranged_for, tiers = self._arranged
         if state != arranged_for:
             barred = state[-1]
             served = [q for q in self.watched if self._registry.serves(q) and q not in barred]
             tiers = queues.tiers(served, self.priorities)
             self._arranged = (state, tiers)
-        order: list[str] = []
-        for tier in tiers:  # asked before every claim
-            order += tier if len(tier) == 1 else sorted(tier, key=self._last_turn)
-        return tuple(order)
-
-    def took(self, queue: str) -> None:
-        """A task was taken from this queue: its equals come first now."""
-        self._took_at[queue] = next(self._turn)
-
-    def _last_turn(self, queue: str) -> int:
-        return self._took_at.get(queue, 0)
+        return tiers
 
     def without_handler(self) -> list[str]:
         """Known queues that nothing is claimed from for want of a handler."""

@@ -84,7 +84,6 @@ class Slot:
         self.place = None if errand else work.place(self)
         self.batch = Batch()
         self.ahead: Ahead | None = None  # the claim under way while it waits
-        self._emptied: tuple[str, ...] = ()  # queues that held less than the last claim wanted
         self._pace = Pace()
         self.is_aside = errand is not None
         self._leaving = threading.Event()  # for who sleeps; the flag is for who looks often
@@ -150,8 +149,6 @@ class Slot:
 
     def _step(self, outcomes: tuple[Outcome, ...]) -> tuple[Outcome, ...]:
         """Writes outcomes down, claims and runs the next task, or waits; gives new outcomes."""
-        if outcomes and self._emptied and self._work.claims.watches(self._emptied):
-            return self._write_down(outcomes)
         ahead = self.ahead
         has_tasks = ahead is not None and ahead.has_tasks
         queues = () if self.is_leaving or has_tasks else self._work.claims.claimable(self)
@@ -166,25 +163,11 @@ class Slot:
             self.entry.free()
             return ()
         if settled.tasks:
-            if ahead is not None:
-                queues, want = ahead.exchange.queues, ahead.exchange.want
-            self._emptied = queues if len(settled.tasks) < want else ()
             tasks = self._work.claims.sorted_out(self, settled.tasks) if ahead else settled.tasks
             return self._run_all([task for task in tasks if not self._is_set_aside(task)])
         self.entry.free()
         if not self.is_leaving:
             self._wait(queues)
-        return ()
-
-    def _write_down(self, outcomes: tuple[Outcome, ...]) -> tuple[Outcome, ...]:
-        """Writes outcomes down and waits, as there was nothing left to claim a moment ago: what has
-        come since ends the wait at once. So whoever waits for a lone task has its result sooner.
-        """
-        settled = self._work.claims.settle(self, outcomes, self._emptied, want=0)
-        self._emptied = ()
-        self.entry.free()
-        if settled is not None and not self.is_leaving:
-            self._wait(self._work.claims.claimable(self))
         return ()
 
     def _wait(self, queues: tuple[str, ...]) -> None:

@@ -382,27 +382,3 @@ def test_a_claim_is_asked_for_again_after_an_error_that_nobody_expected(
         wait_until(lambda: len(log) == 1, "it waits for its lease", 10)
 
     assert raised
-
-
-@pytest.mark.parametrize("names", [1, 12])
-def test_after_a_lone_task_nothing_is_claimed_where_all_queues_are_watched(
-    redis: redis_py.Redis, url: str, monkeypatch: pytest.MonkeyPatch, names: int
-) -> None:
-    settle, wanted = Broker.settle, []
-
-    def noting(self: Broker, exchange: Any, **how: Any) -> Any:
-        if exchange.outcomes:
-            wanted.append(exchange.want)
-        return settle(self, exchange, **how)
-
-    log, queues = Log(), [f"mail{number}" for number in range(names)]
-    registry = registry_of(log.note, queues[0])
-    for queue in queues[1:]:
-        add(registry, log.note, queue)
-    monkeypatch.setattr(Broker, "settle", noting)
-    with working(url, registry, *queues):
-        for number in range(3):
-            push(redis, f"t{number}", f"{queues[-1]}_default")
-            wait_until(lambda n=number: len(wanted) == n + 1, "it is not done")  # type: ignore[misc]
-
-    assert [want == 0 for want in wanted[1:]] == [names == 1] * 2  # the first: its pace is unknown
