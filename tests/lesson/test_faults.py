@@ -193,9 +193,12 @@ def test_a_server_thaws_though_whoever_froze_it_is_killed(
     pid = embedded.running_pid(state_dir)
     assert pid is not None
 
+    def is_frozen() -> bool:
+        return bool(psutil.Process(pid).status() == psutil.STATUS_STOPPED)
+
     def die(seconds: float) -> None:
-        if psutil.Process(pid).status() == psutil.STATUS_STOPPED:
-            os.kill(os.getpid(), 9)
+        wait_until(is_frozen, "the signal has not reached it", seconds)
+        os.kill(os.getpid(), 9)
 
     child = os.fork()
     if child == 0:
@@ -205,6 +208,6 @@ def test_a_server_thaws_though_whoever_froze_it_is_killed(
             os._exit(1)
 
     assert os.waitpid(child, 0)[1] == 9, "it was not frozen"
-    wait_until(lambda: psutil.Process(pid).status() != psutil.STATUS_STOPPED, "it stays frozen")
+    wait_until(lambda: not is_frozen(), "it stays frozen")
     session.ping()
     session.close()
