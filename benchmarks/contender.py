@@ -7,6 +7,8 @@ import os
 import subprocess
 import sys
 import tempfile
+import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +16,7 @@ from benchmarks import places
 from benchmarks.program import MARK
 
 ROOT = Path(__file__).parents[1]
+PATIENCE = 900.0  # seconds until a contender that hangs fails its measure
 
 
 class Contender:
@@ -67,11 +70,18 @@ class Contender:
             self._process.stdin.flush()
         except BrokenPipeError:
             pass  # it ended, and its last words say why
-        for line in self._process.stdout:
-            if line.startswith(MARK):
-                return json.loads(line.removeprefix(MARK))
+        ends = time.monotonic() + PATIENCE
+        over = threading.Timer(PATIENCE, self._process.kill)
+        over.start()
+        try:
+            for line in self._process.stdout:
+                if line.startswith(MARK):
+                    return json.loads(line.removeprefix(MARK))
+        finally:
+            over.cancel()
         self._errors.seek(0)
-        raise SystemExit(f"{self._name} failed:\n{self._errors.read()}")
+        what = "failed" if time.monotonic() < ends else f"hung for {PATIENCE:g} s"
+        raise SystemExit(f"{self._name} {what}:\n{self._errors.read()}")
 
 
 def environment(**more: str) -> dict[str, str]:
