@@ -78,7 +78,7 @@ class Script:
         `how` see `Lines.execute_command`.
         """
         try:
-            return client.execute_command("EVALSHA", self.sha, len(keys), *keys, *args, **how)
+            return client.execute_command("EVALSHA", *self.call(keys, args), **how)
         except redis.exceptions.NoScriptError:
             return client.execute_command("EVAL", self.source, len(keys), *keys, *args)
 

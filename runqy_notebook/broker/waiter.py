@@ -217,12 +217,8 @@ class Waiter:
         has_taken = watch.ahead is not None and self._hears(watch, watch.ahead)
         if told is None or isinstance(told, redis.ResponseError):
             return has_taken
-        if has_taken or not self._outrun:
-            self._outrun = frozenset()
-            return True
-        is_old = to_text(told) in self._outrun
-        self._outrun = frozenset()  # if it is there again, the next answer says so
-        return not is_old
+        outrun, self._outrun = self._outrun, frozenset()  # if it comes again, so does an answer
+        return has_taken or not outrun or to_text(told) not in outrun
 
     def _hears(self, watch: _Watch, ahead: Ahead) -> bool:
         """Reads the answer to the claim behind a wait; whether it took tasks and is the present

@@ -67,7 +67,7 @@ class Addressing:
 
     def _addresses(self, task: Task) -> tuple[Address, ...]:
         """What the task says goes before what its handler says."""
-        places = places_of(task.deliver) if task.deliver else ()
+        places = places_of(task.deliver)
         if not places and (handler := self._registry.handler_for(task.queue, task.type)):
             places = handler.deliver_to
         found = []

@@ -131,7 +131,7 @@ class Claims:
 
     def acknowledge(self, slot: Claimant, outcomes: tuple[Outcome, ...]) -> None:
         """Writes down what is done of a slot's batch, while it goes on with the rest."""
-        self._settler.settle(f"{slot.number}-part", outcomes, (), 0)
+        self._settler.write_down(f"{slot.number}-part", outcomes)
 
     def wait(self, slot: Claimant, queues: tuple[str, ...], want: int) -> None:
         """Waits a while for something to claim, which the server does as soon as there is."""

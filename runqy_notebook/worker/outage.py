@@ -65,7 +65,7 @@ class Outage:
 
     def succeeded(self, source: str = SLOTS, *, has_written: bool = False) -> None:
         """Notes that Redis answered: whoever failed for the same cause is well again, too."""
-        if not self._causes and not self._needs_proof:  # asked after every exchange
+        if not self.is_on:
             return
         with self._turn:
             cause = self._causes.pop(source, None)

@@ -94,6 +94,10 @@ class Settler:
         self._tell_started(written)
         return written
 
+    def write_down(self, slot: str, outcomes: tuple[Outcome, ...]) -> None:
+        """Outcomes alone, as `settle` does."""
+        self.settle(slot, outcomes, (), 0)
+
     def call_in(self, slot: str, ahead: Ahead, broker: Broker) -> None:
         """Calls a claim in and gives back what it took; raises ConnectionFailedError where Redis is
         away.

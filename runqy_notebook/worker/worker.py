@@ -105,11 +105,7 @@ class Worker:
         self.cancelling = Cancelling(self, self.notice)
         self._chores = Chores(self, self._broker, self.notice)
         self._keeper = Keeper(self._chores.all(), self._outage, self.fault)
-        self._relief = Relief(
-            lambda: self._crew.slots,
-            lambda name, outcomes: self.settler.settle(name, outcomes, (), 0),
-            self.fault,
-        )
+        self._relief = Relief(lambda: self._crew.slots, self.settler.write_down, self.fault)
         self.claims = Claims(
             self.settler,
             self.serving,
